@@ -1,0 +1,1 @@
+//! Data Plane Signaling messages, states and dialects, without I/O.

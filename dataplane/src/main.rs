@@ -1,0 +1,2 @@
+//! The data plane: streams payloads under a signed enforcement plan.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Who is calling: verified participants and the tokens of outgoing requests.

