@@ -1,0 +1,41 @@
+# What a newcomer and CI call. `make` alone lists the targets.
+#
+# JOBS=8 builds with eight jobs instead of two. Every build goes to target/ (CARGO_TARGET_DIR overrides it).
+
+SHELL := /bin/bash
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+export JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint deny doc fmt clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what build, tests and manual need (apt-get as root or with sudo; cargo tools into target/tools)
+	@scripts/setup.sh build test doc
+
+# Each part is set up once, and again when the script changes.
+$(TARGET)/setup/%.done: scripts/setup.sh scripts/lib.sh
+	@scripts/setup.sh $*
+
+build: $(TARGET)/setup/build.done ## Build the two binaries that ship: target/release/hansa and hansa-dataplane
+	@. scripts/lib.sh && use_pinned_rust && cargo build --release --locked --bin hansa --bin hansa-dataplane
+
+test: $(TARGET)/setup/build.done $(TARGET)/setup/test.done $(TARGET)/setup/doc.done ## Run every check; prints the seconds of each stage
+	@scripts/test.sh
+
+lint: $(TARGET)/setup/build.done ## rustfmt and clippy, warnings as errors
+	@scripts/lint.sh
+
+deny: $(TARGET)/setup/test.done ## Licences, banned crates, sources and advisories (deny.toml)
+	@scripts/deny.sh
+
+doc: $(TARGET)/setup/build.done $(TARGET)/setup/doc.done ## Build the manual (docs/book) and the reference of the crates
+	@scripts/doc.sh
+
+fmt: ## Format all sources
+	@. scripts/lib.sh && use_pinned_rust && cargo fmt --all
+
+clean: ## Remove everything that a build or a demo made
+	rm -rf $(TARGET) docs/book .run

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Installs what the build, the demo, the tests or the benchmark need and this machine lacks.
+#
+#   scripts/setup.sh [build|test|doc|bench]...      default: build test doc
+#
+# Debian and Ubuntu packages are installed with apt-get when this runs as root or sudo asks for no password. Cargo's
+# own tools are built from their released sources into target/tools. What cannot be installed is named in one sentence
+# with what it is for; the script then exits 1.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+readonly MDBOOK=0.5.4
+readonly CARGO_DENY=0.20.2
+
+missing=()
+packages=()
+
+# need COMMAND PACKAGE PURPOSE: ask for PACKAGE when COMMAND is not there.
+need() { have "$1" || { packages+=("$2"); wanted["$2"]="$1 ($3)"; }; }
+declare -A wanted
+
+need_build() {
+  need cc gcc 'the C compiler that the TLS and SQLite libraries are built with'
+  need curl curl 'shows single requests in the demo'
+  need git git 'reads the state of the work tree'
+}
+
+need_test() {
+  [ -n "$(postgres_bin)" ] || { packages+=(postgresql); wanted[postgresql]='postgresql (store tests on a real server)'; }
+  need mvn maven "fetches the kit of the conformance tests"
+  if ! java_is_new_enough; then
+    packages+=(openjdk-17-jdk-headless)
+    wanted[openjdk-17-jdk-headless]='a JDK, 17 or newer (runs the conformance tests)'
+  fi
+}
+
+need_bench() { need nginx nginx-light 'the proxy that the data plane is measured against'; }
+
+# The folder of PostgreSQL's server programs, which Debian keeps off the PATH.
+postgres_bin() {
+  local found
+  found=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
+  if [ -n "$found" ]; then say "$found"; elif have initdb; then dirname "$(command -v initdb)"; fi
+}
+
+java_is_new_enough() {
+  have javac || return 1
+  local major
+  major=$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')
+  [ "${major:-0}" -ge 17 ]
+}
+
+install_packages() {
+  [ "${#packages[@]}" -gt 0 ] || return 0
+  local as=() package
+  if [ "$(id -u)" != 0 ]; then
+    if have sudo && sudo -n true 2>/dev/null; then as=(sudo); else as=(false); fi
+  fi
+  if have apt-get && [ "${as[*]:-}" != false ]; then
+    say "installing: ${packages[*]}"
+    "${as[@]}" apt-get update -qq || warn 'the list of packages could not be brought up to date'
+    "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" \
+      >"$target/setup/apt.log" 2>&1 && return 0
+    tail -n 5 "$target/setup/apt.log" >&2
+  fi
+  for package in "${packages[@]}"; do missing+=("${wanted[$package]}: install the package '$package'"); done
+}
+
+# cargo_tool COMMAND CRATE VERSION PURPOSE [CARGO OPTION]...
+cargo_tool() {
+  local command=$1 crate=$2 version=$3 purpose=$4
+  shift 4
+  if [ -x "$tools/bin/$command" ] && "$tools/bin/$command" --version 2>/dev/null | grep -q "$version"; then return 0; fi
+  say "building $crate $version ($purpose); this happens once"
+  # Not optimised: these tools run for a second or two, and build in a third of the time.
+  if ! CARGO_TARGET_DIR="$target/tools/build" cargo install --quiet --locked --debug --root "$tools" "$@" "$crate@$version" \
+    >"$target/setup/$crate.log" 2>&1; then
+    tail -n 5 "$target/setup/$crate.log" >&2
+    missing+=("$command ($purpose): 'cargo install $crate@$version' failed, see $target/setup/$crate.log")
+  fi
+  rm -rf "$target/tools/build"
+}
+
+mkdir -p "$target/setup"
+[ $# -gt 0 ] || set -- build test doc
+use_pinned_rust
+for what in "$@"; do
+  case $what in
+    build) need_build ;;
+    test) need_test ;;
+    bench) need_bench ;;
+    doc) ;;
+    *) die "unknown part '$what': build, test, doc or bench" ;;
+  esac
+done
+install_packages
+for what in "$@"; do
+  case $what in
+    test) cargo_tool cargo-deny cargo-deny "$CARGO_DENY" 'checks licences and advisories' ;;
+    doc) cargo_tool mdbook mdbook "$MDBOOK" 'builds the manual' --no-default-features --features search ;;
+  esac
+done
+
+if [ "${#missing[@]}" -gt 0 ]; then
+  printf 'missing: %s\n' "${missing[@]}" >&2
+  exit 1
+fi
+for what in "$@"; do touch "$target/setup/$what.done"; done

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Every check of the project, stage by stage, with the seconds of each.
+#
+#   scripts/test.sh             all stages, as `make test` and CI run them
+#   scripts/test.sh lint unit   only these, in the order given
+#
+# The first stage that fails ends the run. What a stage printed stays in target/test-logs/STAGE.log.
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+
+readonly ALL=(lint deny build unit doc)
+logs=$target/test-logs
+mkdir -p "$logs"
+
+# Tests that start whole services start these: the binaries that ship.
+export HANSA_BIN_DIR=$target/release
+
+lint() { scripts/lint.sh; }
+deny() { scripts/deny.sh; }
+build() { cargo build --release --workspace --bins --locked; }
+unit() { cargo test --workspace --locked; }
+doc() { scripts/doc.sh; }
+
+describe() {
+  case $1 in
+    lint) say 'rustfmt and clippy, warnings as errors' ;;
+    deny) say 'licences, banned crates, sources, advisories' ;;
+    build) say 'the binaries that ship, release profile' ;;
+    unit) say 'unit and integration tests of every crate' ;;
+    doc) say 'manual and reference, warnings as errors' ;;
+    *) return 1 ;;
+  esac
+}
+
+# Counts the tests that the stages' own closing lines tell.
+count() { # passed|failed
+  cat "${finished[@]/%/.log}" 2>/dev/null | sed 's/\x1b\[[0-9;]*m//g' |
+    awk -v what="$1" '/^test result: / { for (i = 2; i <= NF; i++) if ($i == what ";") n += $(i - 1) } END { print n + 0 }'
+}
+
+table() {
+  local name
+  printf '\n%-12s %8s  %s\n' stage seconds ''
+  for name in "${names[@]}"; do printf '%-12s %8s  %s\n' "$name" "${seconds[$name]}" "$(describe "$name")"; done
+  printf '%-12s %8s\n\n' total "$((SECONDS - began))"
+}
+
+names=()
+finished=()
+declare -A seconds
+began=$SECONDS
+[ $# -gt 0 ] || set -- "${ALL[@]}"
+for name in "$@"; do describe "$name" >/dev/null || die "unknown stage '$name': ${ALL[*]}"; done
+use_pinned_rust
+
+for name in "$@"; do
+  printf '\n==> %s: %s\n' "$name" "$(describe "$name")"
+  names+=("$name")
+  finished+=("$logs/$name")
+  start=$SECONDS
+  "$name" 2>&1 </dev/null | tee "$logs/$name.log"
+  status=${PIPESTATUS[0]}
+  seconds[$name]=$((SECONDS - start))
+  if [ "$status" != 0 ]; then
+    table
+    say "tests: $(count passed) passed, $(count failed) failed"
+    die "stage '$name' failed (exit $status); its output is in $logs/$name.log, 'scripts/test.sh $name' runs it alone"
+  fi
+done
+
+table
+say 'every stage passed'
+say "tests: $(count passed) passed, $(count failed) failed"
