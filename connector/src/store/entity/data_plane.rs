@@ -1,0 +1,37 @@
+//! Table `data_plane`: the data planes that we signal.
+
+use sea_orm::entity::prelude::*;
+
+/// A registered data plane.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "data_plane")]
+pub struct Model {
+    /// Participant context.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub context: String,
+    /// Data plane id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    /// Base URL of its signaling API.
+    pub endpoint: String,
+    /// JSON array of transfer profiles.
+    pub profiles: String,
+    /// Signaling dialect: `rc2`, `rc3` or `rc4`.
+    pub dialect: String,
+    /// JSON array of labels.
+    pub labels: String,
+    /// How we authenticate to it: `shared` (the signaling token), `none`, or `header`.
+    pub authorization: String,
+    /// Header value when `authorization` is `header`.
+    pub authorization_value: String,
+    /// When the row was made, ms.
+    pub created_at: i64,
+    /// When the row last changed, ms.
+    pub updated_at: i64,
+}
+
+/// No relations: rows are joined by id in queries of their own.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,15 @@
+//! The tables, one module each. Bodies that we never query inside (policies, offers, messages) are JSON text; times are
+//! milliseconds since 1970-01-01 UTC; every row belongs to a participant context.
+
+pub mod agreement;
+pub mod data_plane;
+pub mod dataset;
+pub mod event;
+pub mod negotiation;
+pub mod offer;
+pub mod participant_context;
+pub mod partner;
+pub mod policy;
+pub mod secret;
+pub mod transfer;
+pub mod webhook;
