@@ -1,0 +1,175 @@
+//! Three-valued conditions over time.
+
+use serde::{Deserialize, Serialize};
+
+/// Truth in Kleene's three-valued logic. An operand that nobody vouches for, or that cannot be compared, is `Unknown`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Truth {
+    /// The condition does not hold.
+    False,
+    /// Nobody can tell.
+    Unknown,
+    /// The condition holds.
+    True,
+}
+
+impl Truth {
+    /// ODRL 2.2, Logical Constraint `and`: all hold.
+    pub fn all(values: impl IntoIterator<Item = Self>) -> Self {
+        values.into_iter().fold(Self::True, |so_far, next| match (so_far, next) {
+            (Self::False, _) | (_, Self::False) => Self::False,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            _ => Self::True,
+        })
+    }
+
+    /// ODRL 2.2, Logical Constraint `or`: at least one holds.
+    pub fn any(values: impl IntoIterator<Item = Self>) -> Self {
+        values.into_iter().fold(Self::False, |so_far, next| match (so_far, next) {
+            (Self::True, _) | (_, Self::True) => Self::True,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            _ => Self::False,
+        })
+    }
+
+    /// ODRL 2.2, Logical Constraint `xone`: exactly one holds.
+    pub fn exactly_one(values: impl IntoIterator<Item = Self>) -> Self {
+        let (mut holding, mut unknown) = (0_usize, false);
+        for value in values {
+            match value {
+                Self::True => holding += 1,
+                Self::Unknown => unknown = true,
+                Self::False => {}
+            }
+        }
+        match (holding, unknown) {
+            (2.., _) => Self::False,
+            (_, true) => Self::Unknown,
+            (1, false) => Self::True,
+            (_, false) => Self::False,
+        }
+    }
+}
+
+impl From<bool> for Truth {
+    fn from(value: bool) -> Self {
+        if value { Self::True } else { Self::False }
+    }
+}
+
+/// Operators that compare the clock with an instant (ODRL 2.2 Vocabulary, Constraint Operators).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimeOperator {
+    /// Before the instant.
+    Lt,
+    /// Not after the instant.
+    Lteq,
+    /// The very millisecond.
+    Eq,
+    /// Any other millisecond.
+    Neq,
+    /// Not before the instant.
+    Gteq,
+    /// After the instant.
+    Gt,
+}
+
+impl TimeOperator {
+    /// Whether `now` stands in this relation to `instant`; both in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn holds(self, now: i64, instant: i64) -> bool {
+        match self {
+            Self::Lt => now < instant,
+            Self::Lteq => now <= instant,
+            Self::Eq => now == instant,
+            Self::Neq => now != instant,
+            Self::Gteq => now >= instant,
+            Self::Gt => now > instant,
+        }
+    }
+
+    /// The first millisecond after `now` at which [`holds`](Self::holds) gives another answer.
+    #[must_use]
+    pub fn next_change(self, now: i64, instant: i64) -> Option<i64> {
+        let after = instant.checked_add(1);
+        let changes = match self {
+            Self::Lt | Self::Gteq => [Some(instant), None],
+            Self::Lteq | Self::Gt => [after, None],
+            Self::Eq | Self::Neq => [Some(instant), after],
+        };
+        changes.into_iter().flatten().filter(|&change| change > now).min()
+    }
+
+    /// The operator's name in the ODRL vocabulary.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lt => "lt",
+            Self::Lteq => "lteq",
+            Self::Eq => "eq",
+            Self::Neq => "neq",
+            Self::Gteq => "gteq",
+            Self::Gt => "gt",
+        }
+    }
+}
+
+/// A condition in which only the time is still open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Expr {
+    /// Decided when the plan was made.
+    Known(Truth),
+    /// The clock compared with an instant (ODRL left operand `dateTime`).
+    #[serde(rename_all = "camelCase")]
+    DateTime {
+        /// How they are compared.
+        operator: TimeOperator,
+        /// The instant, in milliseconds since the Unix epoch.
+        epoch_ms: i64,
+    },
+    /// All hold.
+    And(Vec<Self>),
+    /// At least one holds.
+    Or(Vec<Self>),
+    /// Exactly one holds.
+    Xone(Vec<Self>),
+}
+
+impl Expr {
+    /// The condition's truth at `now_ms`.
+    #[must_use]
+    pub fn at(&self, now_ms: i64) -> Truth {
+        match self {
+            Self::Known(truth) => *truth,
+            Self::DateTime { operator, epoch_ms } => operator.holds(now_ms, *epoch_ms).into(),
+            Self::And(parts) => Truth::all(parts.iter().map(|part| part.at(now_ms))),
+            Self::Or(parts) => Truth::any(parts.iter().map(|part| part.at(now_ms))),
+            Self::Xone(parts) => Truth::exactly_one(parts.iter().map(|part| part.at(now_ms))),
+        }
+    }
+
+    /// The first millisecond after `now_ms` at which some comparison inside gives another answer.
+    #[must_use]
+    pub fn next_change(&self, now_ms: i64) -> Option<i64> {
+        match self {
+            Self::Known(_) => None,
+            Self::DateTime { operator, epoch_ms } => operator.next_change(now_ms, *epoch_ms),
+            Self::And(parts) | Self::Or(parts) | Self::Xone(parts) => {
+                parts.iter().filter_map(|part| part.next_change(now_ms)).min()
+            }
+        }
+    }
+
+    /// Whether the clock has any part in the condition.
+    #[must_use]
+    pub fn depends_on_time(&self) -> bool {
+        match self {
+            Self::Known(_) => false,
+            Self::DateTime { .. } => true,
+            Self::And(parts) | Self::Or(parts) | Self::Xone(parts) => parts.iter().any(Self::depends_on_time),
+        }
+    }
+}
