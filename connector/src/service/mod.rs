@@ -1,0 +1,12 @@
+//! What the connector does: one function for each message or command. Decides with `policy`, moves the pure state
+//! machines of `dsp-protocol`, and saves once. Knows neither HTTP servers nor SQL.
+
+pub(crate) mod catalog;
+pub(crate) mod decide;
+pub(crate) mod error;
+pub(crate) mod in_flight;
+pub(crate) mod negotiation;
+pub(crate) mod partner;
+pub(crate) mod transfer;
+
+pub(crate) use error::{Fault, Kind, ServiceError, ServiceResult};
