@@ -2,6 +2,7 @@
 //! machines of `dsp-protocol`, and saves once. Knows neither HTTP servers nor SQL.
 
 pub(crate) mod catalog;
+pub(crate) mod dataset;
 pub(crate) mod decide;
 pub(crate) mod error;
 pub(crate) mod in_flight;

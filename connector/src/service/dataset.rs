@@ -1,0 +1,347 @@
+//! What a row of `dataset` says beside its title: description, keywords, further DCAT members, distributions, source and
+//! admission. Kept as JSON, checked when an operator writes it.
+
+use policy_plan::{Admission, Source};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{ServiceError, ServiceResult};
+
+/// The format of a distribution that a consumer pulls over HTTP.
+pub(crate) const HTTP_PULL: &str = "HttpData-PULL";
+
+/// Longest text for people, in bytes.
+pub(crate) const MAX_TEXT_BYTES: usize = 8 * 1024;
+/// Most keywords, distributions, path patterns or query rules of one dataset.
+const MAX_ITEMS: usize = 100;
+/// Longest keyword, format, name or pattern, in bytes.
+const MAX_NAME_BYTES: usize = 512;
+
+/// Paths of an NGSI-LD broker that are admitted when the operator names none: reading entities and what describes them.
+const NGSI_LD_PATHS: &[&str] = &[
+    "/ngsi-ld/v1/entities",
+    "/ngsi-ld/v1/entities/**",
+    "/ngsi-ld/v1/temporal/entities",
+    "/ngsi-ld/v1/temporal/entities/**",
+    "/ngsi-ld/v1/types",
+    "/ngsi-ld/v1/types/**",
+    "/ngsi-ld/v1/attributes",
+    "/ngsi-ld/v1/attributes/**",
+];
+
+/// Members of a DCAT dataset that the connector writes itself.
+const OWN_MEMBERS: &[&str] = &["hasPolicy", "distribution", "title", "description", "keyword"];
+/// How a term of the contexts in use may be written.
+const PREFIXES: &[&str] = &[
+    "dcat:",
+    "dct:",
+    "odrl:",
+    "dspace:",
+    "http://www.w3.org/ns/dcat#",
+    "http://purl.org/dc/terms/",
+    "http://www.w3.org/ns/odrl/2/",
+];
+
+/// HTTP methods that a dataset may admit.
+const METHODS: &[&str] = &["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
+
+/// The JSON in `dataset.body`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct DatasetBody {
+    /// Description for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Keywords for searching.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keywords: Vec<String>,
+    /// Further DCAT members, shown in the catalog as they are.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub properties: Map<String, Value>,
+    /// The ways in which it can be had; never empty.
+    pub distributions: Vec<DistributionBody>,
+    /// Where our data plane finds it.
+    pub source: Source,
+    /// Which requests a flow admits.
+    pub admission: Admission,
+}
+
+/// One way of having a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Distribution, example = json!({"format": "HttpData-PULL"}))]
+pub(crate) struct DistributionBody {
+    /// Format, such as `HttpData-PULL` or `HttpData-PUSH`; a data plane with the fitting profile serves it.
+    pub format: String,
+}
+
+impl DatasetBody {
+    /// Reads the body of a stored row.
+    ///
+    /// # Errors
+    /// `internal`, when the stored text is not such a body.
+    pub(crate) fn parse(text: &str) -> ServiceResult<Self> {
+        serde_json::from_str(text)
+            .map_err(|error| ServiceError::internal(format!("a stored dataset cannot be read: {error}")))
+    }
+
+    /// The text to store.
+    ///
+    /// # Errors
+    /// `internal`, when it cannot be written as JSON.
+    pub(crate) fn to_text(&self) -> ServiceResult<String> {
+        serde_json::to_string(self).map_err(ServiceError::internal)
+    }
+
+    /// Checks what an operator wrote.
+    ///
+    /// # Errors
+    /// `bad_member`, 400, with the member's name in the sentence.
+    pub(crate) fn check(&self) -> ServiceResult<()> {
+        if let Some(description) = &self.description {
+            check_length("description", description, MAX_TEXT_BYTES)?;
+        }
+        check_names("keywords", self.keywords.iter().map(String::as_str))?;
+        check_properties(&self.properties)?;
+        if self.distributions.is_empty() {
+            return Err(bad("distributions", "must not be empty"));
+        }
+        check_names("distributions", self.distributions.iter().map(|distribution| distribution.format.as_str()))?;
+        check_source(&self.source)?;
+        check_admission(&self.admission)
+    }
+}
+
+/// What a dataset admits when the operator does not say: reading only; every path of a folder, or the reading interface
+/// of an NGSI-LD broker.
+pub(crate) fn default_admission(source: &Source) -> Admission {
+    let paths: &[&str] = match source {
+        Source::Http { .. } => NGSI_LD_PATHS,
+        Source::Files { .. } => &["/**"],
+    };
+    Admission {
+        methods: vec!["GET".to_owned(), "HEAD".to_owned()],
+        paths: paths.iter().map(|&path| path.to_owned()).collect(),
+        query: None,
+    }
+}
+
+/// A member that is not as it should be.
+pub(crate) fn bad(member: &str, why: impl std::fmt::Display) -> ServiceError {
+    ServiceError::bad_request("bad_member", format!("`{member}` {why}"))
+}
+
+/// Refuses a text that is empty or longer than `most` bytes.
+pub(crate) fn check_length(member: &str, text: &str, most: usize) -> ServiceResult<()> {
+    if text.trim().is_empty() {
+        return Err(bad(member, "must not be empty"));
+    }
+    if text.len() > most {
+        return Err(bad(member, format_args!("is longer than {most} bytes")));
+    }
+    Ok(())
+}
+
+/// Refuses a list that is too long, repeats itself, or holds a text that is empty, too long or has control characters.
+pub(crate) fn check_names<'a>(member: &str, names: impl ExactSizeIterator<Item = &'a str>) -> ServiceResult<()> {
+    if names.len() > MAX_ITEMS {
+        return Err(bad(member, format_args!("has more than {MAX_ITEMS} items")));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        check_length(member, name, MAX_NAME_BYTES)?;
+        if name.chars().any(char::is_control) {
+            return Err(bad(member, "contains a control character"));
+        }
+        if !seen.insert(name) {
+            return Err(bad(member, format_args!("names `{name}` twice")));
+        }
+    }
+    Ok(())
+}
+
+/// Reads an `http` or `https` address without credentials and fragment.
+///
+/// # Errors
+/// `bad_member`, 400.
+pub(crate) fn check_url(member: &str, text: &str) -> ServiceResult<Url> {
+    check_length(member, text, 2048)?;
+    let url = Url::parse(text).map_err(|error| bad(member, format_args!("is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad(member, "must be an http or https URL"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad(member, "must not carry a user name or password"));
+    }
+    if url.fragment().is_some() {
+        return Err(bad(member, "must not have a fragment"));
+    }
+    Ok(url)
+}
+
+fn check_properties(properties: &Map<String, Value>) -> ServiceResult<()> {
+    check_names("properties", properties.keys().map(String::as_str))?;
+    for name in properties.keys() {
+        let term = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
+        if name.starts_with('@') || OWN_MEMBERS.contains(&term) {
+            return Err(bad("properties", format_args!("must not hold `{name}`, which the catalog writes itself")));
+        }
+    }
+    Ok(())
+}
+
+fn check_source(source: &Source) -> ServiceResult<()> {
+    match source {
+        Source::Http { base_url, credential } => {
+            if check_url("source.http.baseUrl", base_url)?.query().is_some() {
+                return Err(bad("source.http.baseUrl", "must not have a query"));
+            }
+            credential.as_deref().map_or(Ok(()), |name| check_name("source.http.credential", name))
+        }
+        Source::Files { root, path } => {
+            check_name("source.files.root", root)?;
+            check_file_path("source.files.path", path)
+        }
+    }
+}
+
+/// Names of credentials and folders are keys of the data plane's configuration.
+fn check_name(member: &str, name: &str) -> ServiceResult<()> {
+    check_length(member, name, 64)?;
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) && !name.starts_with('.') {
+        return Ok(());
+    }
+    Err(bad(member, "must be a name of letters, digits, `-`, `_` and `.`"))
+}
+
+fn check_file_path(member: &str, path: &str) -> ServiceResult<()> {
+    if path.is_empty() {
+        return Ok(());
+    }
+    check_length(member, path, 1024)?;
+    if path.contains('\\') || path.chars().any(char::is_control) {
+        return Err(bad(member, "contains a backslash or a control character"));
+    }
+    if path.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        return Err(bad(member, "must be a relative path without empty, `.` and `..` segments"));
+    }
+    Ok(())
+}
+
+fn check_admission(admission: &Admission) -> ServiceResult<()> {
+    for (member, list) in [("admission.methods", &admission.methods), ("admission.paths", &admission.paths)] {
+        if list.is_empty() {
+            return Err(bad(member, "must not be empty"));
+        }
+        check_names(member, list.iter().map(String::as_str))?;
+    }
+    if let Some(method) = admission.methods.iter().find(|method| !METHODS.contains(&method.as_str())) {
+        return Err(bad("admission.methods", format_args!("names `{method}`; known are: {}", METHODS.join(", "))));
+    }
+    if let Some((path, reason)) = admission.faulty_path() {
+        return Err(bad("admission.paths", format_args!("holds `{path}`: {reason}")));
+    }
+    let rules = admission.query.as_deref().unwrap_or_default();
+    check_names("admission.query", rules.iter().map(|rule| rule.name.as_str()))?;
+    for values in rules.iter().filter_map(|rule| rule.values.as_deref()) {
+        check_names("admission.query.values", values.iter().map(String::as_str))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn http() -> Value {
+        json!({
+            "description": "counts per lane",
+            "keywords": ["traffic"],
+            "properties": {"dct:license": "https://creativecommons.org/licenses/by/4.0/", "version": 3},
+            "distributions": [{"format": "HttpData-PULL"}],
+            "source": {"http": {"baseUrl": "http://127.0.0.1:1026/broker", "credential": "orion"}},
+            "admission": {"methods": ["GET"], "paths": ["/ngsi-ld/v1/entities/**"], "query": [{"name": "type"}]}
+        })
+    }
+
+    fn body(value: Value) -> Result<DatasetBody, String> {
+        let body: DatasetBody = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        body.check().map_err(|error| error.message)?;
+        Ok(body)
+    }
+
+    #[test]
+    fn a_body_is_the_same_after_storing() {
+        let made = body(http()).unwrap();
+        assert_eq!(DatasetBody::parse(&made.to_text().unwrap()).unwrap(), made);
+    }
+
+    #[test]
+    fn a_stored_text_that_is_no_body_is_our_fault() {
+        assert_eq!(DatasetBody::parse("[]").unwrap_err().code, "internal");
+    }
+
+    #[test]
+    fn defaults_admit_reading_only() {
+        let files = Source::Files { root: "open".into(), path: String::new() };
+        let admission = default_admission(&files);
+        assert!(admission.check("GET", "/a/b.csv", None).is_ok());
+        assert!(admission.check("GET", "/", None).is_ok());
+        assert!(admission.check("DELETE", "/a/b.csv", None).is_err());
+        let broker = Source::Http { base_url: "http://127.0.0.1:1026".into(), credential: None };
+        let admission = default_admission(&broker);
+        assert!(admission.check("GET", "/ngsi-ld/v1/entities", Some("type=Thing")).is_ok());
+        assert!(admission.check("GET", "/ngsi-ld/v1/temporal/entities/urn:a", None).is_ok());
+        assert!(admission.check("GET", "/ngsi-ld/v1/subscriptions", None).is_err());
+        for source in [files, broker] {
+            assert!(check_admission(&default_admission(&source)).is_ok());
+        }
+    }
+
+    #[test]
+    fn bad_members_are_named() {
+        let table = [
+            ("/source", json!({"http": {"baseUrl": "ftp://127.0.0.1"}}), "source.http.baseUrl"),
+            ("/source", json!({"http": {"baseUrl": "http://u:p@127.0.0.1"}}), "source.http.baseUrl"),
+            ("/source", json!({"http": {"baseUrl": "http://127.0.0.1/?a=b"}}), "source.http.baseUrl"),
+            ("/source", json!({"http": {"baseUrl": "http://127.0.0.1/#a"}}), "source.http.baseUrl"),
+            ("/source", json!({"http": {"baseUrl": "broker"}}), "source.http.baseUrl"),
+            ("/source", json!({"http": {"baseUrl": "http://a", "credential": "a b"}}), "source.http.credential"),
+            ("/source", json!({"http": {"baseUrl": "http://a", "password": "x"}}), "password"),
+            ("/source", json!({"sftp": {}}), "sftp"),
+            ("/source", json!({"files": {"root": "../etc", "path": ""}}), "source.files.root"),
+            ("/source", json!({"files": {"root": "open", "path": "a/../../b"}}), "source.files.path"),
+            ("/source", json!({"files": {"root": "open", "path": "/etc"}}), "source.files.path"),
+            ("/source", json!({"files": {"root": "open", "path": "a\\b"}}), "source.files.path"),
+            ("/admission/methods", json!([]), "admission.methods"),
+            ("/admission/methods", json!(["get"]), "admission.methods"),
+            ("/admission/methods", json!(["TRACE"]), "admission.methods"),
+            ("/admission/methods", json!(["GET", "GET"]), "admission.methods"),
+            ("/admission/paths", json!([]), "admission.paths"),
+            ("/admission/paths", json!(["entities"]), "admission.paths"),
+            ("/admission/paths", json!(["/a/../b"]), "admission.paths"),
+            ("/admission/paths", json!(["/**/b"]), "admission.paths"),
+            ("/admission/query", json!([{"name": "a"}, {"name": "a"}]), "admission.query"),
+            ("/admission/query", json!([{"name": ""}]), "admission.query"),
+            ("/distributions", json!([]), "distributions"),
+            ("/distributions", json!([{"format": ""}]), "distributions"),
+            ("/keywords", json!(["a\nb"]), "keywords"),
+            ("/keywords", json!(vec!["x".repeat(600)]), "keywords"),
+            ("/description", json!("x".repeat(MAX_TEXT_BYTES + 1)), "description"),
+            ("/properties", json!({"@id": "x"}), "properties"),
+            ("/properties", json!({"odrl:hasPolicy": []}), "properties"),
+            ("/properties", json!({"http://www.w3.org/ns/dcat#distribution": []}), "properties"),
+        ];
+        for (pointer, value, named) in table {
+            let mut changed = http();
+            *changed.pointer_mut(pointer).unwrap() = value.clone();
+            let refusal = body(changed).unwrap_err();
+            assert!(refusal.contains(named), "{pointer} = {value}: {refusal}");
+        }
+    }
+}
