@@ -1,2 +1,2 @@
-//! Runs the official kits and whole-service tests against the release binaries.
+//! Runs the official kit of the Dataspace Protocol against the release binaries.
 fn main() {}

@@ -1,0 +1,1 @@
+//! Runs the official kits and whole-service tests against the release binaries.
