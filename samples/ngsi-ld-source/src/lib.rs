@@ -9,6 +9,7 @@
 
 pub mod body;
 pub mod cli;
+pub mod generate;
 pub mod http;
 pub mod instant;
 pub mod live;
