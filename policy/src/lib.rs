@@ -1,1 +1,40 @@
 //! ODRL policies compiled, decided and explained.
+//!
+//! A [`Policy`] is compiled from the rules of a DSP offer or agreement ([`Policy::compile`]); what is not understood makes
+//! it unusable instead of being left out. It is asked at a [`Scope`] with [`Facts`] about the party, and answers with a
+//! [`Decision`] that carries the rules and facts that made it. For a data plane, [`Policy::residual`] folds all facts but
+//! the clock into what is left of the policy.
+//!
+//! Truth has three values. A left operand for which there is no verified value, or values that cannot be compared, are
+//! *unknown*; a permission needs to be certain, a prohibition counts unless it certainly does not apply. So what is not
+//! known never opens access.
+//!
+//! The comparison and the logic are written in Rego (`rego/odrl.rego`) and run by regorus; this crate reads policies,
+//! collects facts and explains. It does no I/O and has no clock.
+//!
+//! Standards: ODRL Information Model 2.2, ODRL Vocabulary and Expression 2.2, the policy part of DSP 2025-1.
+
+mod compile;
+mod constraint;
+mod decision;
+mod error;
+mod explain;
+mod facts;
+mod fold;
+mod instant;
+mod json;
+mod model;
+mod parse;
+mod policy;
+mod region;
+mod rego;
+mod scope;
+mod value;
+mod vocabulary;
+
+pub use decision::{Decision, Reason};
+pub use error::PolicyError;
+pub use facts::Facts;
+pub use parse::MUNICIPAL_PROFILE;
+pub use policy::{Policy, PolicySource};
+pub use scope::Scope;

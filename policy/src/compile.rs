@@ -1,0 +1,217 @@
+//! From the model to what the evaluator reads: a flat list of nodes, because Rego has no recursion.
+
+use std::collections::BTreeMap;
+
+use policy_plan::TimeOperator;
+use regorus::Value;
+use sha2::{Digest, Sha256};
+
+use crate::error::{At, PolicyError};
+use crate::model::{Atom, Condition, Kind, Model, Rule, Scalar};
+use crate::vocabulary::{Left, Operator};
+
+/// Levels of logical nodes that the evaluator joins.
+const LEVELS: usize = 6;
+/// The most nodes of a policy.
+const MAX_NODES: usize = 2048;
+
+/// A policy ready for the evaluator.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) rules: Vec<CompiledRule>,
+    /// Comparisons with the numbers of their nodes.
+    pub(crate) atoms: Vec<(usize, Atom)>,
+    pub(crate) conflict: policy_plan::Conflict,
+    pub(crate) node_count: usize,
+    /// `input.policy`.
+    pub(crate) document: Value,
+    /// `input.request.targets`.
+    pub(crate) targets: Value,
+    /// SHA-256 over the document, lower-case hexadecimal.
+    pub(crate) hash: String,
+}
+
+/// A rule and its condition as a tree of nodes.
+#[derive(Debug)]
+pub(crate) struct CompiledRule {
+    pub(crate) rule: Rule,
+    pub(crate) root: Option<Node>,
+}
+
+/// A node of a condition; `number` is its place in the flat list.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) number: usize,
+    pub(crate) what: What,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
+    /// Index into [`Compiled::atoms`].
+    Atom(usize),
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Xone(Vec<Node>),
+}
+
+impl Node {
+    /// The node's name in the evaluator's input and answer.
+    pub(crate) fn name(number: usize) -> String {
+        format!("n{number}")
+    }
+}
+
+/// The operator of a comparison with the clock.
+pub(crate) fn time_operator(operator: Operator) -> Option<TimeOperator> {
+    Some(match operator {
+        Operator::Lt => TimeOperator::Lt,
+        Operator::Lteq => TimeOperator::Lteq,
+        Operator::Eq => TimeOperator::Eq,
+        Operator::Neq => TimeOperator::Neq,
+        Operator::Gteq => TimeOperator::Gteq,
+        Operator::Gt => TimeOperator::Gt,
+        _ => return None,
+    })
+}
+
+pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
+    let mut builder = Builder { agreed_at_ms: model.agreed_at_ms, ..Builder::default() };
+    let mut rules = Vec::with_capacity(model.rules.len());
+    let mut lists: BTreeMap<Kind, Vec<Value>> = BTreeMap::new();
+    for (index, mut rule) in model.rules.into_iter().enumerate() {
+        let root = match rule.condition.take() {
+            None => None,
+            Some(condition) => {
+                rule.condition = Some(condition.clone());
+                Some(builder.node(condition, &At::rule(&rule.label()))?)
+            }
+        };
+        let root_name = root.as_ref().map_or_else(|| "always".to_owned(), |(node, _)| Node::name(node.number));
+        lists.entry(rule.kind).or_default().push(object([
+            ("id", Value::from(index)),
+            ("actions", strings(&rule.actions)),
+            ("targets", strings(&rule.targets)),
+            ("root", Value::from(root_name)),
+        ]));
+        rules.push(CompiledRule { rule, root: root.map(|(node, _)| node) });
+    }
+    let mut list = |kind| Value::from(lists.remove(&kind).unwrap_or_default());
+    let document = object([
+        ("conflict", Value::from(model.conflict.as_str())),
+        ("permissions", list(Kind::Permission)),
+        ("prohibitions", list(Kind::Prohibition)),
+        ("obligations", list(Kind::Obligation)),
+        ("atoms", Value::from(builder.atom_values)),
+        ("levels", Value::from(builder.levels.into_iter().map(Value::from).collect::<Vec<_>>())),
+    ]);
+    let targets: Vec<String> = model.target.into_iter().collect();
+    let targets = strings(&targets);
+    let text = |value: &Value| {
+        value
+            .to_json_str()
+            .map_err(|_| PolicyError::new("internal", &At::default(), "the policy cannot be written down"))
+    };
+    let hash = hex::encode(Sha256::digest(format!("{}\n{}", text(&document)?, text(&targets)?)));
+    Ok(Compiled {
+        rules,
+        node_count: builder.count,
+        atoms: builder.atoms,
+        conflict: model.conflict,
+        document,
+        targets,
+        hash,
+    })
+}
+
+#[derive(Default)]
+struct Builder {
+    agreed_at_ms: Option<i64>,
+    count: usize,
+    atoms: Vec<(usize, Atom)>,
+    atom_values: Vec<Value>,
+    levels: [Vec<Value>; LEVELS],
+}
+
+impl Builder {
+    /// Appends a condition; gives its node and its level (0 for a comparison).
+    fn node(&mut self, condition: Condition, at: &At) -> Result<(Node, usize), PolicyError> {
+        let (op, parts, make): (_, _, fn(Vec<Node>) -> What) = match condition {
+            Condition::Atom(atom) => return self.atom(atom, at).map(|node| (node, 0)),
+            Condition::And(parts) => ("and", parts, What::And),
+            Condition::Or(parts) => ("or", parts, What::Or),
+            Condition::Xone(parts) => ("xone", parts, What::Xone),
+        };
+        let mut below = 0;
+        let mut nodes = Vec::with_capacity(parts.len());
+        for part in parts {
+            let (node, level) = self.node(part, at)?;
+            below = below.max(level);
+            nodes.push(node);
+        }
+        let number = self.number(at)?;
+        let Some(level) = self.levels.get_mut(below) else {
+            let message = format!("and, or and xone alternate more than {LEVELS} levels deep");
+            return Err(PolicyError::new("too_deep", &at.member("constraint"), message));
+        };
+        let of: Vec<String> = nodes.iter().map(|node| Node::name(node.number)).collect();
+        level.push(object([("id", Value::from(Node::name(number))), ("op", Value::from(op)), ("of", strings(&of))]));
+        Ok((Node { number, what: make(nodes) }, below + 1))
+    }
+
+    fn atom(&mut self, mut atom: Atom, at: &At) -> Result<Node, PolicyError> {
+        // Once the agreement is made, a time after it is a point in time like any other.
+        if let (Left::SinceAgreement, Some(agreed), [Scalar::AfterAgreement(after)]) =
+            (&atom.left, self.agreed_at_ms, atom.right.as_slice())
+        {
+            atom.right = vec![Scalar::Instant(agreed.saturating_add(*after))];
+            atom.left = Left::DateTime;
+        }
+        let number = self.number(at)?;
+        let right: Vec<Value> = atom.right.iter().map(scalar_value).collect();
+        self.atom_values.push(object([
+            ("id", Value::from(Node::name(number))),
+            ("left", Value::from(atom.operand())),
+            ("operator", Value::from(atom.operator.as_str())),
+            ("right", one_or_many(right)),
+        ]));
+        self.atoms.push((number, atom));
+        Ok(Node { number, what: What::Atom(self.atoms.len() - 1) })
+    }
+
+    fn number(&mut self, at: &At) -> Result<usize, PolicyError> {
+        if self.count >= MAX_NODES {
+            return Err(PolicyError::new("too_large", at, format!("a policy has at most {MAX_NODES} constraints")));
+        }
+        self.count += 1;
+        Ok(self.count - 1)
+    }
+}
+
+/// A value as the evaluator compares it.
+pub(crate) fn scalar_value(scalar: &Scalar) -> Value {
+    match scalar {
+        Scalar::Text(text) => Value::from(text.as_str()),
+        Scalar::Integer(number) | Scalar::Instant(number) | Scalar::AfterAgreement(number) => Value::from(*number),
+        Scalar::Decimal(number) => Value::from(*number),
+        Scalar::Bool(truth) => Value::from(*truth),
+    }
+}
+
+/// A single value stands for itself, so that it can be ordered.
+pub(crate) fn one_or_many(mut values: Vec<Value>) -> Value {
+    match (values.len(), values.pop()) {
+        (1, Some(only)) => only,
+        (_, last) => {
+            values.extend(last);
+            Value::from(values)
+        }
+    }
+}
+
+pub(crate) fn strings(names: &[impl AsRef<str>]) -> Value {
+    Value::from(names.iter().map(|name| Value::from(name.as_ref())).collect::<Vec<_>>())
+}
+
+pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::from(members.into_iter().map(|(name, value)| (Value::from(name), value)).collect::<BTreeMap<_, _>>())
+}

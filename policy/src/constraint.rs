@@ -1,0 +1,197 @@
+//! Constraints (ODRL 2.2 Information Model, Constraint and Logical Constraint).
+
+use serde_json::Value;
+
+use crate::error::{At, PolicyError};
+use crate::json::{is_list, items, members, name, not_understood};
+use crate::model::{Atom, Condition, Scalar};
+use crate::region;
+use crate::value::{Right, right};
+use crate::vocabulary::{Left, Operator, left_operand};
+
+/// The deepest nesting that is read.
+const MAX_DEPTH: usize = 32;
+/// The most right values of one constraint.
+const MAX_VALUES: usize = 1024;
+
+/// The constraints of a rule; all of them must hold.
+pub(crate) fn conditions(value: &Value, at: &At) -> Result<Vec<Condition>, PolicyError> {
+    list(value, at, 0)
+}
+
+fn list(value: &Value, at: &At, depth: usize) -> Result<Vec<Condition>, PolicyError> {
+    if depth > MAX_DEPTH {
+        return Err(PolicyError::new("too_deep", at, format!("constraints are nested at most {MAX_DEPTH} deep")));
+    }
+    let listed = is_list(value);
+    items(value)
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| condition(value, &if listed { at.item(index) } else { at.clone() }, depth))
+        .collect()
+}
+
+fn condition(value: &Value, at: &At, depth: usize) -> Result<Condition, PolicyError> {
+    let members = members(value, at)?;
+    let logical: Vec<_> =
+        members.iter().filter(|(member, _)| matches!(*member, "and" | "andSequence" | "or" | "xone")).collect();
+    let [(operator, operands)] = logical.as_slice() else {
+        return if logical.is_empty() {
+            atom(&members, at)
+        } else {
+            Err(PolicyError::new("logical_constraint", at, "a logical constraint has exactly one operator"))
+        };
+    };
+    if let Some((other, _)) = members.iter().find(|(member, _)| member != operator && !is_plain(member)) {
+        return Err(not_understood(other, at));
+    }
+    let here = at.member(operator);
+    let parts = list(operands, &here, depth + 1)?;
+    if parts.is_empty() {
+        return Err(PolicyError::new("logical_constraint", &here, "the list of constraints is empty"));
+    }
+    Ok(match *operator {
+        "or" => Condition::any(parts),
+        "xone" => Condition::exactly_one(parts),
+        _ => Condition::all(parts),
+    })
+}
+
+fn is_plain(member: &str) -> bool {
+    matches!(member, "@id" | "@type")
+}
+
+fn atom(members: &[(&str, &Value)], at: &At) -> Result<Condition, PolicyError> {
+    let (mut left, mut operator, mut given, mut data_type) = (None, None, None, None);
+    for (member, value) in members {
+        let here = at.member(member);
+        match *member {
+            "leftOperand" => {
+                let given = name(value, &here)?;
+                left =
+                    Some(left_operand(&given).map_err(|text| PolicyError::new("left_operand_unknown", &here, text))?);
+            }
+            // Examples of DSP 2024-1 write `operand` for `operator`.
+            "operator" | "operand" => {
+                let given = name(value, &here)?;
+                let known = Operator::parse(&given).ok_or_else(|| {
+                    PolicyError::new("operator_unknown", &here, format!("the operator `{given}` is not known"))
+                })?;
+                if operator.replace(known).is_some() {
+                    return Err(PolicyError::new("member_twice", &here, "the operator is given twice"));
+                }
+            }
+            "rightOperand" => given = Some((value, here)),
+            "dataType" => data_type = Some(name(value, &here)?),
+            plain if is_plain(plain) => {}
+            other => return Err(not_understood(other, at)),
+        }
+    }
+    let missing = |member: &str| PolicyError::new("member_missing", &at.member(member), "this member is missing");
+    let left = left.ok_or_else(|| missing("leftOperand"))?;
+    let operator = operator.ok_or_else(|| missing("operator"))?;
+    let (value, here) = given.ok_or_else(|| missing("rightOperand"))?;
+    let rights = items(value)
+        .into_iter()
+        .map(|value| right(value, data_type.as_deref(), &left, &here))
+        .collect::<Result<Vec<_>, _>>()?;
+    if rights.is_empty() || rights.len() > MAX_VALUES {
+        let message = format!("a constraint compares with at least one and at most {MAX_VALUES} values");
+        return Err(PolicyError::new("right_operand", &here, message));
+    }
+    let text = format!("{} {} {}", left.name(), operator.as_str(), shown(value));
+    comparison(left, operator, rights, is_list(value), text)
+        .map_err(|message| PolicyError::new("comparison", &at.member("operator"), message))
+}
+
+/// Puts a comparison together that can be evaluated, or says why there is none.
+fn comparison(
+    left: Left,
+    operator: Operator,
+    rights: Vec<Right>,
+    is_list: bool,
+    text: String,
+) -> Result<Condition, String> {
+    let scalars: Option<Vec<Scalar>> = rights
+        .iter()
+        .map(|right| if let Right::Scalar(scalar) = right { Some(scalar.clone()) } else { None })
+        .collect();
+    let Some(scalars) = scalars else {
+        return match rights.as_slice() {
+            [Right::Day { start, end }] => on_day(&left, operator, *start, *end, &text),
+            _ => Err("a date stands alone; give dateTimes in a list".to_owned()),
+        };
+    };
+    let kind = scalars.first().map(Scalar::kind).unwrap_or_default();
+    if scalars.iter().any(|scalar| scalar.kind() != kind) {
+        return Err("the right values are of different kinds".to_owned());
+    }
+    if matches!(kind, "dateTime" | "time after the agreement")
+        && (scalars.len() != 1 || !(operator.is_ordering() || matches!(operator, Operator::Eq | Operator::Neq)))
+    {
+        return Err(format!("`{}` does not compare a dateTime with one dateTime", operator.as_str()));
+    }
+    if operator.is_ordering() && (scalars.len() != 1 || matches!(kind, "text" | "boolean")) {
+        return Err(format!("`{}` compares one number or one dateTime", operator.as_str()));
+    }
+    if operator.is_relation() && kind != "text" {
+        return Err(format!("`{}` compares names", operator.as_str()));
+    }
+    let operator = if left == Left::Recipient { recipient_operator(operator, is_list)? } else { operator };
+    let right = match left {
+        Left::Spatial => canonical(scalars, false),
+        Left::NutsRegion => canonical(scalars, true),
+        _ => scalars,
+    };
+    let left = if kind == "time after the agreement" { Left::SinceAgreement } else { left };
+    Ok(Condition::Atom(Atom { left, operator, right, text }))
+}
+
+/// A recipient is one party with the groups that it belongs to: it "is" whatever it is or belongs to.
+fn recipient_operator(operator: Operator, is_list: bool) -> Result<Operator, String> {
+    match operator {
+        Operator::Eq | Operator::Neq if is_list => {
+            Err("a recipient is one party; use isAnyOf or isNoneOf with a list".to_owned())
+        }
+        Operator::Eq | Operator::IsAnyOf | Operator::IsPartOf | Operator::IsA => Ok(Operator::IsPartOf),
+        Operator::Neq | Operator::IsNoneOf => Ok(Operator::IsNotPartOf),
+        other => Err(format!("`{}` does not compare parties", other.as_str())),
+    }
+}
+
+fn canonical(scalars: Vec<Scalar>, bare_is_nuts: bool) -> Vec<Scalar> {
+    scalars
+        .into_iter()
+        .map(|scalar| match scalar {
+            Scalar::Text(name) => Scalar::Text(region::canonical(&name, bare_is_nuts)),
+            other => other,
+        })
+        .collect()
+}
+
+/// A date means its first instant, and for what includes equality the whole day.
+fn on_day(left: &Left, operator: Operator, start: i64, end: i64, text: &str) -> Result<Condition, String> {
+    let atom = |operator, ms| {
+        Condition::Atom(Atom { left: left.clone(), operator, right: vec![Scalar::Instant(ms)], text: text.to_owned() })
+    };
+    Ok(match operator {
+        Operator::Lt | Operator::Gt | Operator::Gteq => atom(operator, start),
+        Operator::Lteq => atom(Operator::Lt, end),
+        Operator::Eq => Condition::all(vec![atom(Operator::Gteq, start), atom(Operator::Lt, end)]),
+        Operator::Neq => Condition::any(vec![atom(Operator::Lt, start), atom(Operator::Gteq, end)]),
+        other => return Err(format!("`{}` does not compare dates", other.as_str())),
+    })
+}
+
+/// A right operand as people read it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(_) => format!("[{}]", items(value).into_iter().map(shown).collect::<Vec<_>>().join(", ")),
+        Value::Object(object) => ["@value", "@id", "@list", "@set"]
+            .iter()
+            .find_map(|member| object.get(*member))
+            .map_or_else(|| value.to_string(), shown),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,85 @@
+//! Folding everything but the clock into a policy's conditions.
+
+use policy_plan::{Expr, Residual, ResidualRule, Truth};
+
+use crate::compile::{Compiled, Node, What, time_operator};
+use crate::model::{Kind, Scalar};
+use crate::rego::Verdict;
+use crate::vocabulary::Left;
+
+/// What is left of the rules that speak of the action.
+pub(crate) fn residual(policy: &Compiled, verdict: &Verdict) -> Residual {
+    let rules = |kind| {
+        verdict
+            .about
+            .iter()
+            .filter_map(|number| policy.rules.get(*number))
+            .filter(|rule| rule.rule.kind == kind)
+            .map(|rule| ResidualRule {
+                id: rule.rule.id.clone(),
+                text: rule.rule.text(),
+                when: rule.root.as_ref().map_or(Expr::Known(Truth::True), |root| fold(policy, verdict, root)),
+            })
+            .collect()
+    };
+    Residual { permissions: rules(Kind::Permission), prohibitions: rules(Kind::Prohibition), conflict: policy.conflict }
+}
+
+/// Nothing is permitted, whatever happens.
+pub(crate) fn closed(policy: &Compiled) -> Residual {
+    Residual { permissions: Vec::new(), prohibitions: Vec::new(), conflict: policy.conflict }
+}
+
+fn fold(policy: &Compiled, verdict: &Verdict, node: &Node) -> Expr {
+    let known = || Expr::Known(verdict.truths.get(node.number).copied().unwrap_or(Truth::Unknown));
+    let (parts, make): (_, fn(Vec<Expr>) -> Expr) = match &node.what {
+        What::Atom(index) => return clock(policy, *index).unwrap_or_else(known),
+        What::And(parts) => (parts, and),
+        What::Or(parts) => (parts, or),
+        What::Xone(parts) => (parts, xone),
+    };
+    let parts: Vec<Expr> = parts.iter().map(|part| fold(policy, verdict, part)).collect();
+    if parts.iter().any(Expr::depends_on_time) { make(parts) } else { known() }
+}
+
+/// A comparison with the clock.
+fn clock(policy: &Compiled, index: usize) -> Option<Expr> {
+    let (_, atom) = policy.atoms.get(index)?;
+    match (&atom.left, atom.right.as_slice()) {
+        (Left::DateTime, [Scalar::Instant(epoch_ms)]) => {
+            Some(Expr::DateTime { operator: time_operator(atom.operator)?, epoch_ms: *epoch_ms })
+        }
+        _ => None,
+    }
+}
+
+fn and(parts: Vec<Expr>) -> Expr {
+    without(parts, Truth::True, Truth::False, Expr::And)
+}
+
+fn or(parts: Vec<Expr>) -> Expr {
+    without(parts, Truth::False, Truth::True, Expr::Or)
+}
+
+/// Leaves out what changes nothing, and stops at what decides.
+fn without(mut parts: Vec<Expr>, neutral: Truth, decisive: Truth, make: fn(Vec<Expr>) -> Expr) -> Expr {
+    if parts.contains(&Expr::Known(decisive)) {
+        return Expr::Known(decisive);
+    }
+    parts.retain(|part| *part != Expr::Known(neutral));
+    match (parts.len(), parts.pop()) {
+        (1, Some(only)) => only,
+        (_, last) => {
+            parts.extend(last);
+            make(parts)
+        }
+    }
+}
+
+fn xone(mut parts: Vec<Expr>) -> Expr {
+    if parts.iter().filter(|part| **part == Expr::Known(Truth::True)).count() > 1 {
+        return Expr::Known(Truth::False);
+    }
+    parts.retain(|part| *part != Expr::Known(Truth::False));
+    Expr::Xone(parts)
+}

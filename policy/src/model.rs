@@ -1,0 +1,211 @@
+//! A policy after reading: rules with conditions over atoms (ODRL 2.2 Information Model).
+
+use policy_plan::{Conflict, instant_text};
+
+use crate::vocabulary::{Left, Operator};
+
+/// A value that a constraint compares with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Scalar {
+    Text(String),
+    Integer(i64),
+    Decimal(f64),
+    Bool(bool),
+    /// Milliseconds since the Unix epoch.
+    Instant(i64),
+    /// Milliseconds after the agreement.
+    AfterAgreement(i64),
+}
+
+impl Scalar {
+    /// The kind, for telling values apart that cannot be compared.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Integer(_) | Self::Decimal(_) => "number",
+            Self::Bool(_) => "boolean",
+            Self::Instant(_) => "dateTime",
+            Self::AfterAgreement(_) => "time after the agreement",
+        }
+    }
+}
+
+impl std::fmt::Display for Scalar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::Decimal(number) => write!(f, "{number}"),
+            Self::Bool(truth) => write!(f, "{truth}"),
+            Self::Instant(ms) => f.write_str(&instant_text(*ms)),
+            Self::AfterAgreement(ms) => write!(f, "{} s after the agreement", ms / 1_000),
+        }
+    }
+}
+
+/// ODRL 2.2, Constraint: one comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Atom {
+    pub(crate) left: Left,
+    pub(crate) operator: Operator,
+    /// The right values; never empty.
+    pub(crate) right: Vec<Scalar>,
+    /// The comparison as the policy writes it.
+    pub(crate) text: String,
+}
+
+impl Atom {
+    /// The name under which the left value is handed to the evaluator: one for each way of reading it.
+    pub(crate) fn operand(&self) -> String {
+        match self.right.first() {
+            Some(Scalar::Instant(_)) if !matches!(self.left, Left::DateTime) => {
+                format!("{}#dateTime", self.left.name())
+            }
+            Some(Scalar::AfterAgreement(_)) => format!("{}#afterAgreement", self.left.name()),
+            _ => self.left.name().to_owned(),
+        }
+    }
+}
+
+/// ODRL 2.2, Constraint and Logical Constraint.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Condition {
+    Atom(Atom),
+    And(Vec<Self>),
+    Or(Vec<Self>),
+    Xone(Vec<Self>),
+}
+
+impl Condition {
+    /// All of them; what is nested in the same way is drawn up, and a list of one is that one.
+    pub(crate) fn all(parts: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Self::And(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        Self::single(flat, Self::And)
+    }
+
+    /// At least one of them.
+    pub(crate) fn any(parts: Vec<Self>) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Self::Or(inner) => flat.extend(inner),
+                other => flat.push(other),
+            }
+        }
+        Self::single(flat, Self::Or)
+    }
+
+    /// Exactly one of them.
+    pub(crate) fn exactly_one(parts: Vec<Self>) -> Self {
+        Self::single(parts, Self::Xone)
+    }
+
+    fn single(mut parts: Vec<Self>, make: fn(Vec<Self>) -> Self) -> Self {
+        match (parts.len(), parts.pop()) {
+            (1, Some(only)) => only,
+            (_, last) => {
+                parts.extend(last);
+                make(parts)
+            }
+        }
+    }
+
+    /// Readable form.
+    pub(crate) fn text(&self) -> String {
+        let list = |parts: &[Self], word: &str| {
+            let mut texts: Vec<String> = parts.iter().map(Self::nested_text).collect();
+            // One day given as two instants reads as one comparison.
+            texts.dedup();
+            texts.join(word)
+        };
+        match self {
+            Self::Atom(atom) => atom.text.clone(),
+            Self::And(parts) => list(parts, " and "),
+            Self::Or(parts) => list(parts, " or "),
+            Self::Xone(parts) => format!("exactly one of ({})", list(parts, "; ")),
+        }
+    }
+
+    fn nested_text(&self) -> String {
+        match self {
+            Self::And(_) | Self::Or(_) => {
+                let text = self.text();
+                if text.contains(" and ") || text.contains(" or ") { format!("({text})") } else { text }
+            }
+            other => other.text(),
+        }
+    }
+}
+
+/// ODRL 2.2, Rule classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Permission,
+    Prohibition,
+    /// A duty at policy level.
+    Obligation,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Permission, Self::Prohibition, Self::Obligation];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Permission => "permission",
+            Self::Prohibition => "prohibition",
+            Self::Obligation => "obligation",
+        }
+    }
+
+    /// Prefix of the identifiers that rules without one get.
+    pub(crate) fn letter(self) -> char {
+        match self {
+            Self::Permission => 'p',
+            Self::Prohibition => 'x',
+            Self::Obligation => 'o',
+        }
+    }
+}
+
+/// ODRL 2.2, Rule.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rule {
+    /// The rule's own identifier, or its letter and place.
+    pub(crate) id: String,
+    pub(crate) kind: Kind,
+    /// Any of them is meant.
+    pub(crate) actions: Vec<String>,
+    /// Any of them is meant; empty for the policy's target.
+    pub(crate) targets: Vec<String>,
+    /// `None` when nothing is asked for.
+    pub(crate) condition: Option<Condition>,
+}
+
+impl Rule {
+    /// How the rule is called in reasons: `permission p0`.
+    pub(crate) fn label(&self) -> String {
+        format!("{} {}", self.kind.as_str(), self.id)
+    }
+
+    /// The rule in readable form: `permission p0: spatial isPartOf urn:iso:EU`.
+    pub(crate) fn text(&self) -> String {
+        let what = self.condition.as_ref().map_or_else(|| self.actions.join(", "), Condition::text);
+        format!("{}: {what}", self.label())
+    }
+}
+
+/// A policy after reading.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Model {
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) target: Option<String>,
+    pub(crate) conflict: Conflict,
+    /// When the agreement was made, milliseconds since the Unix epoch.
+    pub(crate) agreed_at_ms: Option<i64>,
+}

@@ -1,0 +1,144 @@
+//! A policy that can be asked.
+
+use std::sync::Arc;
+
+use policy_plan::Residual;
+use serde_json::Value as Json;
+
+use crate::compile::{Compiled, compile, time_operator};
+use crate::explain::Case;
+use crate::facts::Operands;
+use crate::model::Scalar;
+use crate::rego::{Verdict, evaluate};
+use crate::vocabulary::{Left, action_with_ancestors};
+use crate::{Decision, Facts, PolicyError, Scope, fold, parse};
+
+/// A policy before it is compiled.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PolicySource {
+    /// Object with `permission`, `prohibition` and `obligation`, as in a DSP offer or agreement (ODRL 2.2, Policy). The
+    /// policy's own members (`@id`, `@type`, `target`, `assigner`, `assignee`, `profile`, `conflict`, `timestamp`) may be
+    /// there too.
+    pub rules: Json,
+    /// The dataset that the policy is about (ODRL 2.2, Asset).
+    pub target: Option<String>,
+    /// The provider (ODRL 2.2, Party).
+    pub assigner: Option<String>,
+    /// The party that the rules are for; `None` for everyone.
+    pub assignee: Option<String>,
+    /// IRI of the ODRL profile that the policy follows.
+    pub profile: Option<String>,
+    /// ODRL 2.2, Policy Conflict Strategy: `perm`, `prohibit` or `invalid`; `None` for `invalid`.
+    pub conflict: Option<String>,
+    /// When the agreement was made, in milliseconds since the Unix epoch; anchor of EDC's `contractAgreement+30d`.
+    pub agreed_at_ms: Option<i64>,
+}
+
+/// A compiled policy. Cheap to clone, and shared between threads.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    compiled: Arc<Compiled>,
+}
+
+impl Policy {
+    /// Reads and compiles a policy.
+    ///
+    /// # Errors
+    ///
+    /// A [`PolicyError`] that names the rule and the member, when something in the policy is not understood here.
+    pub fn compile(source: &PolicySource) -> Result<Self, PolicyError> {
+        Ok(Self { compiled: Arc::new(compile(parse::model(source)?)?) })
+    }
+
+    /// SHA-256 over the compiled form, lower-case hexadecimal: equal hashes decide alike. With the claims and
+    /// [`Decision::valid_until_ms`] it can be the key under which decisions are remembered.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.compiled.hash
+    }
+
+    /// The rules in readable form, in the order of the policy: permissions, prohibitions, obligations.
+    #[must_use]
+    pub fn rules(&self) -> Vec<String> {
+        self.compiled.rules.iter().map(|rule| rule.rule.text()).collect()
+    }
+
+    /// Decides whether the party of the facts may perform the action (ODRL 2.2, Permission, Prohibition and Policy
+    /// Conflict Strategy).
+    ///
+    /// `action` is a term of the ODRL vocabulary in any spelling; a permission for an action covers all that is included
+    /// in it. What is not known never opens access, and what nobody permits is denied.
+    #[must_use]
+    pub fn decide(&self, scope: Scope, action: &str, facts: &Facts) -> Decision {
+        let agreed = scope.is_before_agreement().then_some(facts.now_ms);
+        let Some((operands, verdict)) = self.judge(action, facts, facts.now_ms, agreed) else {
+            return Decision::failed(facts.now_ms);
+        };
+        if scope == Scope::Negotiation
+            && !verdict.allow
+            && let Some(opening) = self.opening(&verdict, facts.now_ms)
+        {
+            return match self.judge(action, facts, opening, agreed) {
+                Some((operands, verdict)) => self.decision(scope, action, facts, &operands, &verdict),
+                None => Decision::failed(facts.now_ms),
+            };
+        }
+        self.decision(scope, action, facts, &operands, &verdict)
+    }
+
+    /// What is left of the policy for a data plane, with every fact but the clock decided; it decides as
+    /// [`decide`](Self::decide) does at [`Scope::Request`].
+    #[must_use]
+    pub fn residual(&self, action: &str, facts: &Facts) -> Residual {
+        self.judge(action, facts, facts.now_ms, None)
+            .map_or_else(|| fold::closed(&self.compiled), |(_, verdict)| fold::residual(&self.compiled, &verdict))
+    }
+
+    fn judge(&self, action: &str, facts: &Facts, at_ms: i64, agreed: Option<i64>) -> Option<(Operands, Verdict)> {
+        let operands = Operands::collect(&self.compiled.atoms, facts, at_ms, agreed);
+        let verdict = evaluate(&self.compiled, &action_with_ancestors(action), &operands)?;
+        Some((operands, verdict))
+    }
+
+    /// The first moment to come at which the policy allows, if only the clock stands against it.
+    fn opening(&self, verdict: &Verdict, now_ms: i64) -> Option<i64> {
+        let residual = fold::residual(&self.compiled, verdict);
+        let mut next = residual.decide(now_ms).next_boundary_ms;
+        while let Some(at_ms) = next {
+            let then = residual.decide(at_ms);
+            if then.allow {
+                return Some(at_ms);
+            }
+            next = then.next_boundary_ms;
+        }
+        None
+    }
+
+    fn decision(&self, scope: Scope, action: &str, facts: &Facts, operands: &Operands, verdict: &Verdict) -> Decision {
+        let case = Case {
+            policy: &self.compiled,
+            action,
+            facts,
+            operands,
+            verdict,
+            times_are_minor: scope == Scope::Negotiation,
+        };
+        let rules = verdict.obligations.iter().filter_map(|number| self.compiled.rules.get(*number));
+        Decision {
+            allow: verdict.allow,
+            reasons: case.reasons(),
+            obligations: rules.map(|rule| rule.rule.text()).collect(),
+            valid_until_ms: self.next_change(facts.now_ms),
+        }
+    }
+
+    fn next_change(&self, now_ms: i64) -> Option<i64> {
+        let boundaries = self.compiled.atoms.iter().filter_map(|(_, atom)| {
+            match (&atom.left, time_operator(atom.operator), atom.right.as_slice()) {
+                (Left::DateTime, Some(operator), [Scalar::Instant(instant)]) => operator.next_change(now_ms, *instant),
+                _ => None,
+            }
+        });
+        boundaries.min()
+    }
+}

@@ -1,0 +1,281 @@
+//! Terms of the ODRL vocabulary 2.2 in their short, prefixed and full spellings.
+
+/// Namespace of the ODRL vocabulary.
+pub(crate) const ODRL: &str = "http://www.w3.org/ns/odrl/2/";
+const EDC: &str = "https://w3id.org/edc/v0.0.1/ns/";
+
+/// The short form of an ODRL term in any spelling; names of other vocabularies stay as they are.
+pub(crate) fn term(name: &str) -> &str {
+    name.strip_prefix("odrl:").or_else(|| name.strip_prefix(ODRL)).unwrap_or(name)
+}
+
+/// Whether the name belongs to another vocabulary than ODRL: a full IRI, or a name with a prefix.
+pub(crate) fn is_foreign(name: &str) -> bool {
+    name.contains(':') && term(name) == name
+}
+
+/// Names that tell people something and have no part in the evaluation.
+pub(crate) fn is_annotation(name: &str) -> bool {
+    const PREFIXES: [&str; 6] = [
+        "dct:",
+        "dcterms:",
+        "rdfs:",
+        "http://purl.org/dc/terms/",
+        "https://purl.org/dc/terms/",
+        "http://www.w3.org/2000/01/rdf-schema#",
+    ];
+    const NAMES: [&str; 8] =
+        ["title", "description", "label", "comment", "creator", "publisher", "created", "modified"];
+    PREFIXES.iter().filter_map(|prefix| name.strip_prefix(prefix)).any(|rest| NAMES.contains(&rest))
+}
+
+/// Actions and the action that each is included in (ODRL 2.2 Vocabulary, Actions; `includedIn`).
+const ACTIONS: [(&str, Option<&str>); 45] = [
+    ("use", None),
+    ("transfer", None),
+    ("acceptTracking", Some("use")),
+    ("aggregate", Some("use")),
+    ("annotate", Some("use")),
+    ("anonymize", Some("use")),
+    ("append", Some("modify")),
+    ("archive", Some("use")),
+    ("attribute", Some("use")),
+    ("compensate", Some("use")),
+    ("concurrentUse", Some("use")),
+    ("copy", Some("reproduce")),
+    ("delete", Some("use")),
+    ("derive", Some("use")),
+    ("digitize", Some("use")),
+    ("display", Some("play")),
+    ("distribute", Some("use")),
+    ("ensureExclusivity", Some("use")),
+    ("execute", Some("use")),
+    ("export", Some("transform")),
+    ("extract", Some("reproduce")),
+    ("give", Some("transfer")),
+    ("grantUse", Some("use")),
+    ("include", Some("use")),
+    ("index", Some("use")),
+    ("inform", Some("use")),
+    ("install", Some("use")),
+    ("modify", Some("use")),
+    ("move", Some("use")),
+    ("nextPolicy", Some("use")),
+    ("obtainConsent", Some("use")),
+    ("play", Some("use")),
+    ("present", Some("use")),
+    ("print", Some("use")),
+    ("read", Some("use")),
+    ("reproduce", Some("use")),
+    ("reviewPolicy", Some("use")),
+    ("sell", Some("transfer")),
+    ("stream", Some("use")),
+    ("synchronize", Some("use")),
+    ("textToSpeech", Some("use")),
+    ("transform", Some("use")),
+    ("translate", Some("use")),
+    ("uninstall", Some("use")),
+    ("write", Some("modify")),
+];
+
+/// The vocabulary's spelling of an action, whatever its prefix and case.
+pub(crate) fn action(name: &str) -> Option<&'static str> {
+    ACTIONS.iter().map(|(known, _)| *known).find(|known| known.eq_ignore_ascii_case(term(name)))
+}
+
+/// An action and all that it is included in, nearest first. Unknown actions are included in nothing.
+pub(crate) fn action_with_ancestors(name: &str) -> Vec<&str> {
+    let mut found = vec![action(name).unwrap_or(name)];
+    while let Some(parent) =
+        found.last().and_then(|last| ACTIONS.iter().find(|(known, _)| known == last)).and_then(|(_, parent)| *parent)
+    {
+        found.push(parent);
+    }
+    found
+}
+
+/// Operators (ODRL 2.2 Vocabulary, Constraint Operators).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Operator {
+    Eq,
+    Neq,
+    Lt,
+    Lteq,
+    Gt,
+    Gteq,
+    IsA,
+    IsPartOf,
+    HasPart,
+    IsAnyOf,
+    IsNoneOf,
+    IsAllOf,
+    /// Ours, for what `neq` and `isNoneOf` mean where the left side has groups: contained in none of the right values.
+    IsNotPartOf,
+}
+
+impl Operator {
+    /// Reads an operator. The schema of DSP 2025-1 also knows `term-lteq`, an anchor name that slipped into its list.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Some(match term(name).to_ascii_lowercase().as_str() {
+            "eq" => Self::Eq,
+            "neq" => Self::Neq,
+            "lt" => Self::Lt,
+            "lteq" | "term-lteq" => Self::Lteq,
+            "gt" => Self::Gt,
+            "gteq" => Self::Gteq,
+            "isa" => Self::IsA,
+            "ispartof" => Self::IsPartOf,
+            "haspart" => Self::HasPart,
+            "isanyof" | "anyof" => Self::IsAnyOf,
+            "isnoneof" => Self::IsNoneOf,
+            "isallof" => Self::IsAllOf,
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Eq => "eq",
+            Self::Neq => "neq",
+            Self::Lt => "lt",
+            Self::Lteq => "lteq",
+            Self::Gt => "gt",
+            Self::Gteq => "gteq",
+            Self::IsA => "isA",
+            Self::IsPartOf => "isPartOf",
+            Self::HasPart => "hasPart",
+            Self::IsAnyOf => "isAnyOf",
+            Self::IsNoneOf => "isNoneOf",
+            Self::IsAllOf => "isAllOf",
+            Self::IsNotPartOf => "isNotPartOf",
+        }
+    }
+
+    /// Whether it asks for order, which only numbers and instants have.
+    pub(crate) fn is_ordering(self) -> bool {
+        matches!(self, Self::Lt | Self::Lteq | Self::Gt | Self::Gteq)
+    }
+
+    /// Whether it asks what contains what, or what is an instance of what.
+    pub(crate) fn is_relation(self) -> bool {
+        matches!(self, Self::IsA | Self::IsPartOf | Self::HasPart | Self::IsNotPartOf)
+    }
+}
+
+/// What a constraint looks at (ODRL 2.2 Vocabulary, Constraint Left Operands).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// The clock.
+    DateTime,
+    /// Milliseconds since the agreement; EDC's `inForceDate` with a relative value.
+    SinceAgreement,
+    /// The party that receives the data.
+    Recipient,
+    /// What the recipient says, or its credential says, that the data is for.
+    Purpose,
+    /// Where the recipient is.
+    Spatial,
+    /// The recipient's statistical region (NUTS).
+    NutsRegion,
+    /// Whether the recipient belongs to the data space.
+    Membership,
+    /// What the recipient is in its organisation.
+    Role,
+    /// A member of the verified claims: its name in the policy and the path to it.
+    Claim { name: String, path: Vec<String> },
+}
+
+/// Left operands of the vocabulary for which there is no source of values here.
+const UNSUPPORTED: [&str; 31] = [
+    "absolutePosition",
+    "absoluteSize",
+    "absoluteSpatialPosition",
+    "absoluteTemporalPosition",
+    "count",
+    "delayPeriod",
+    "deliveryChannel",
+    "device",
+    "elapsedTime",
+    "event",
+    "fileFormat",
+    "industry",
+    "language",
+    "media",
+    "meteredTime",
+    "payAmount",
+    "percentage",
+    "product",
+    "relativePosition",
+    "relativeSize",
+    "relativeSpatialPosition",
+    "relativeTemporalPosition",
+    "resolution",
+    "spatialCoordinates",
+    "system",
+    "systemDevice",
+    "timeInterval",
+    "timedCount",
+    "unitOfCount",
+    "version",
+    "virtualLocation",
+];
+
+const SUPPORTED: &str =
+    "dateTime, recipient, purpose, spatial, nutsRegion, membership, role, inForceDate, credential:<path> or a full IRI";
+
+/// Reads a left operand.
+///
+/// # Errors
+///
+/// A sentence, when nothing here knows where its value would come from.
+pub(crate) fn left_operand(name: &str) -> Result<Left, String> {
+    let short = match name.strip_prefix("edc:").or_else(|| name.strip_prefix(EDC)) {
+        Some("inForceDate") => "inForceDate",
+        _ => term(name),
+    };
+    Ok(match short {
+        "dateTime" | "inForceDate" => Left::DateTime,
+        "recipient" => Left::Recipient,
+        "purpose" => Left::Purpose,
+        "spatial" => Left::Spatial,
+        "nutsRegion" => Left::NutsRegion,
+        "membership" => Left::Membership,
+        "role" => Left::Role,
+        _ if UNSUPPORTED.contains(&short) => {
+            return Err(format!("no value is known here for the left operand `{short}`; supported are {SUPPORTED}"));
+        }
+        _ => match short.strip_prefix("credential:") {
+            Some(path) => {
+                let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+                if path.len() > MAX_CLAIM_STEPS || path.iter().any(String::is_empty) {
+                    return Err(format!(
+                        "`{short}` is not a path of at most {MAX_CLAIM_STEPS} names with dots between"
+                    ));
+                }
+                Left::Claim { name: short.to_owned(), path }
+            }
+            None if is_foreign(name) => Left::Claim { name: name.to_owned(), path: vec![name.to_owned()] },
+            None => return Err(format!("the left operand `{short}` is not known; supported are {SUPPORTED}")),
+        },
+    })
+}
+
+/// The deepest path into the claims.
+const MAX_CLAIM_STEPS: usize = 16;
+
+impl Left {
+    /// The name under which a value is handed to the evaluator and shown to people.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::DateTime => "dateTime",
+            Self::SinceAgreement => "inForceDate",
+            Self::Recipient => "recipient",
+            Self::Purpose => "purpose",
+            Self::Spatial => "spatial",
+            Self::NutsRegion => "nutsRegion",
+            Self::Membership => "membership",
+            Self::Role => "role",
+            Self::Claim { name, .. } => name,
+        }
+    }
+}
