@@ -63,7 +63,7 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Moment at which the 24 hours of history end
-    #[arg(long, default_value = "2026-03-02T00:00:00Z", value_name = "DATE-TIME", value_parser = date_time)]
+    #[arg(long, default_value = "2026-03-02T08:00:00Z", value_name = "DATE-TIME", value_parser = date_time)]
     pub end: time::OffsetDateTime,
     /// Size of the CSV file
     #[arg(long, default_value_t = 30, value_name = "MEGABYTES")]
