@@ -27,21 +27,29 @@ pub(crate) fn kind(value: &Value) -> &'static str {
 }
 
 impl<'a> Node<'a> {
-    /// The object itself, without a look at its `@type`.
+    /// A part of a message, without a look at its `@type`.
     pub(crate) fn new(owner: &'a str, value: &'a Value) -> Result<Self, MessageError> {
         match value {
             Value::Object(map) => Ok(Self { owner, map }),
             other => {
-                Err(MessageError::new("not_object", format!("{owner} must be an object, but it is {}", kind(other))))
+                Err(MessageError::new("wrong_type", format!("`{owner}` must be an object, but it is {}", kind(other))))
             }
         }
     }
 
-    /// The object, which must carry this `@type`.
+    /// A part or a whole message, which must carry this `@type`.
     pub(crate) fn typed(expected: &'a str, value: &'a Value) -> Result<Self, MessageError> {
         let node = Self::new(expected, value)?;
         node.expect_type(expected)?;
         Ok(node)
+    }
+
+    /// The member, which must be an object.
+    pub(crate) fn object(&self, name: &str) -> Result<&'a Value, MessageError> {
+        match self.required(name)? {
+            object @ Value::Object(_) => Ok(object),
+            other => Err(MessageError::wrong_type(self.owner, name, "an object", other)),
+        }
     }
 
     fn expect_type(&self, expected: &str) -> Result<(), MessageError> {

@@ -125,6 +125,10 @@ fn member(name: &str, shape: Shape, value: Value, names: &Names) -> Result<Value
         Shape::Text => any(unwrap_text(value, names), names),
         Shape::Token => map_text(unwrap_text(value, names), names, |text| local_name(&text).to_owned()),
         Shape::Name => map_text(unwrap_text(value, names), names, |text| names.absolute(&text)),
+        Shape::Action => map_text(unwrap_text(value, names), names, |text| match odrl_local(&text) {
+            "use" => "use".to_owned(),
+            _ => names.absolute(&text),
+        }),
         Shape::Operator => map_text(unwrap_text(value, names), names, |text| operator(&text)),
         Shape::Operand => operand(value, names),
         Shape::Verbatim => Ok(Value::Array(list(value))),

@@ -10,6 +10,8 @@ pub(super) enum Shape {
     /// A string that names something outside the protocol, such as an action: only prefixes defined inside the
     /// message are resolved, since they mean nothing elsewhere.
     Name,
+    /// An action: a name, of which only `use` is a term of the ODRL profile.
+    Action,
     /// An operator: a term of the ODRL profile.
     Operator,
     /// An array of objects; a single value is put into one.
@@ -61,7 +63,7 @@ pub(super) const TERMS: &[(&str, &str, Shape)] = &[
     ("prohibition", super::ODRL, Shape::Nodes),
     ("obligation", super::ODRL, Shape::Nodes),
     ("duty", super::ODRL, Shape::Nodes),
-    ("action", super::ODRL, Shape::Name),
+    ("action", super::ODRL, Shape::Action),
     ("constraint", super::ODRL, Shape::Nodes),
     ("leftOperand", super::ODRL, Shape::Name),
     ("operator", super::ODRL, Shape::Operator),

@@ -61,7 +61,7 @@ impl ContractRequestMessage {
         let provider_pid = node.optional_id("providerPid")?;
         let callback_address = node.optional_address("callbackAddress")?;
         exactly_one(Self::TYPE, "providerPid", provider_pid.is_some(), callback_address.is_some())?;
-        let offer = Offer::parse_message(node.required("offer")?)?;
+        let offer = Offer::parse_message(node.object("offer")?)?;
         Ok(Self { consumer_pid: node.id("consumerPid")?, provider_pid, callback_address, offer })
     }
 
@@ -119,7 +119,7 @@ impl ContractOfferMessage {
         let consumer_pid = node.optional_id("consumerPid")?;
         let callback_address = node.optional_address("callbackAddress")?;
         exactly_one(Self::TYPE, "consumerPid", consumer_pid.is_some(), callback_address.is_some())?;
-        let offer = Offer::parse_message(node.required("offer")?)?;
+        let offer = Offer::parse_message(node.object("offer")?)?;
         if offer.target.is_none() {
             return Err(MessageError::missing("Offer", "target"));
         }
@@ -163,7 +163,7 @@ impl ContractAgreementMessage {
     /// [`MessageError`] naming the member at fault.
     pub fn parse(value: &Value) -> Result<Self, MessageError> {
         let node = Node::typed(Self::TYPE, value)?;
-        let agreement = Agreement::parse(node.required("agreement")?)?;
+        let agreement = Agreement::parse(node.object("agreement")?)?;
         Ok(Self { provider_pid: node.id("providerPid")?, consumer_pid: node.id("consumerPid")?, agreement })
     }
 

@@ -46,7 +46,7 @@ impl TransferRequestMessage {
             agreement_id: node.id("agreementId")?,
             format: node.text("format")?.to_owned(),
             callback_address,
-            data_address: node.get("dataAddress").map(DataAddress::parse).transpose()?,
+            data_address: address(node)?,
         })
     }
 
@@ -88,7 +88,7 @@ impl TransferStartMessage {
         Ok(Self {
             provider_pid: node.id("providerPid")?,
             consumer_pid: node.id("consumerPid")?,
-            data_address: node.get("dataAddress").map(DataAddress::parse).transpose()?,
+            data_address: address(node)?,
         })
     }
 
@@ -234,5 +234,12 @@ fn pids(kind: &str, provider_pid: &ProviderPid, consumer_pid: &ConsumerPid) -> M
 fn put_address(map: &mut Map<String, Value>, address: Option<&DataAddress>) {
     if let Some(address) = address {
         map.insert("dataAddress".to_owned(), address.to_value());
+    }
+}
+
+fn address(node: Node<'_>) -> Result<Option<DataAddress>, MessageError> {
+    match node.get("dataAddress") {
+        None => Ok(None),
+        Some(_) => DataAddress::parse(node.object("dataAddress")?).map(Some),
     }
 }
