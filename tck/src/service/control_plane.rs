@@ -1,0 +1,224 @@
+//! The program `hansa`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Serialize;
+
+use super::{folder, ready, write, write_toml};
+use crate::binaries::Binaries;
+use crate::management::Management;
+use crate::process::Process;
+use crate::server::url;
+use crate::{Result, ports};
+
+/// What one control plane is to be like. Everything else is as a new installation has it.
+#[derive(Clone, Debug)]
+pub struct ControlPlaneSettings {
+    /// Our participant id.
+    pub participant: String,
+    /// The participants that we know by a token.
+    pub peers: Vec<StaticPeer>,
+    /// Database; a new SQLite file when nothing is said.
+    pub database: Option<String>,
+    /// Port for partners; a free one when nothing is said.
+    pub port: Option<u16>,
+    /// Address that partners are told, when it is not that port.
+    pub public_url: Option<String>,
+}
+
+impl ControlPlaneSettings {
+    /// A participant with these peers.
+    pub fn new(participant: &str, peers: Vec<StaticPeer>) -> Self {
+        Self { participant: participant.to_owned(), peers, database: None, port: None, public_url: None }
+    }
+}
+
+/// A participant that shows a fixed token.
+#[derive(Clone, Debug, Serialize)]
+pub struct StaticPeer {
+    id: String,
+    accepts_token: String,
+    sends_token: String,
+    claims: toml::Table,
+}
+
+impl StaticPeer {
+    /// A peer that sends us `accepted` and gets `sent` from us; `claims` is what is known about it.
+    pub fn new(id: &str, accepted: &str, sent: &str, claims: &[(&str, &str)]) -> Self {
+        let claims = claims.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+        Self { id: id.to_owned(), accepts_token: accepted.to_owned(), sends_token: sent.to_owned(), claims }
+    }
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    participant_id: &'a str,
+    data_dir: &'a Path,
+    database: Database,
+    dsp: Dsp,
+    management: Private,
+    signaling: Private,
+    identity: Identity<'a>,
+    partners: Partners,
+    log: Log,
+}
+
+#[derive(Serialize)]
+struct Database {
+    url: String,
+}
+
+#[derive(Serialize)]
+struct Dsp {
+    listen: String,
+    public_url: String,
+}
+
+#[derive(Serialize)]
+struct Private {
+    listen: String,
+    token_file: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Identity<'a> {
+    danger_static_peers: &'a [StaticPeer],
+}
+
+/// Everything is on loopback, which a connector does not reach out to unless told so.
+#[derive(Serialize)]
+struct Partners {
+    danger_allow_private_addresses: bool,
+}
+
+#[derive(Serialize)]
+struct Log {
+    filter: &'static str,
+}
+
+/// A running control plane. Dropping it kills it.
+pub struct ControlPlane {
+    process: Process,
+    program: PathBuf,
+    folder: PathBuf,
+    participant: String,
+    ports: Ports,
+    api: Management,
+    signaling_token: String,
+    public_url: String,
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    dsp: u16,
+    management: u16,
+    signaling: u16,
+}
+
+fn listen(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+impl ControlPlane {
+    /// Starts it in `home` and waits until it serves.
+    ///
+    /// # Errors
+    /// When it does not; the sentence shows the end of its log.
+    pub async fn start(binaries: &Binaries, home: &Path, settings: ControlPlaneSettings) -> Result<Self> {
+        let home = folder(home)?;
+        let dsp = settings.port.map_or_else(ports::free, Ok)?;
+        let ports = Ports { dsp, management: ports::free()?, signaling: ports::free()? };
+        let token = format!("management-{}", uuid::Uuid::new_v4());
+        let signaling_token = format!("signaling-{}", uuid::Uuid::new_v4());
+        let public_url = settings.public_url.unwrap_or_else(|| url(ports.dsp));
+        write(&home.join("management.token"), &token)?;
+        write(&home.join("signaling.token"), &signaling_token)?;
+        let private = |port, name: &str| Private { listen: listen(port), token_file: home.join(name) };
+        let database = settings.database.unwrap_or_else(|| format!("sqlite://{}", home.join("hansa.db").display()));
+        let file = File {
+            participant_id: &settings.participant,
+            data_dir: &home,
+            database: Database { url: database },
+            dsp: Dsp { listen: listen(ports.dsp), public_url: public_url.clone() },
+            management: private(ports.management, "management.token"),
+            signaling: private(ports.signaling, "signaling.token"),
+            identity: Identity { danger_static_peers: &settings.peers },
+            partners: Partners { danger_allow_private_addresses: true },
+            log: Log { filter: "info" },
+        };
+        write_toml(&home.join("hansa.toml"), &file)?;
+        let program = binaries.control_plane();
+        let process = launch(&program, &home)?;
+        let api = Management::new(&url(ports.management), &token);
+        let participant = settings.participant;
+        let mut this = Self { process, program, folder: home, participant, ports, api, signaling_token, public_url };
+        this.ready().await?;
+        Ok(this)
+    }
+
+    /// The operator's side of it.
+    pub fn api(&self) -> &Management {
+        &self.api
+    }
+
+    /// The participant id.
+    pub fn participant(&self) -> &str {
+        &self.participant
+    }
+
+    /// Where partners begin: the version document lies below it.
+    pub fn root(&self) -> &str {
+        &self.public_url
+    }
+
+    /// Where the endpoints of DSP 2025-1 begin, on its own port.
+    pub fn base(&self) -> String {
+        format!("{}/dsp/2025-1", url(self.ports.dsp))
+    }
+
+    /// Where data planes call it.
+    pub fn signaling(&self) -> String {
+        url(self.ports.signaling)
+    }
+
+    /// What it shares with its data planes.
+    pub fn signaling_token(&self) -> &str {
+        &self.signaling_token
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The end of its log.
+    pub fn log(&self) -> String {
+        self.process.tail()
+    }
+
+    /// Ends it with SIGKILL. Its folder stays.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again in the same folder and on the same ports, and waits until it serves.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::start`].
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.kill();
+        self.process = launch(&self.program, &self.folder)?;
+        self.ready().await
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        ready(&mut self.process, &format!("{}/health", url(self.ports.dsp))).await
+    }
+}
+
+fn launch(program: &Path, home: &Path) -> Result<Process> {
+    let mut command = Command::new(program);
+    command.args(["serve", "--config"]).arg(home.join("hansa.toml")).current_dir(home);
+    Process::start("hansa", command, &home.join("hansa.log"))
+}

@@ -1,0 +1,154 @@
+//! The program `hansa-dataplane`.
+
+use std::collections::BTreeMap;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Serialize;
+
+use super::{START, folder, write, write_toml};
+use crate::binaries::Binaries;
+use crate::process::Process;
+use crate::server::url;
+use crate::service::ControlPlane;
+use crate::{Result, ports, wait};
+
+/// What one data plane is to be like.
+#[derive(Clone, Debug, Default)]
+pub struct DataPlaneSettings {
+    /// Folders that file sources name.
+    pub file_roots: BTreeMap<String, PathBuf>,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    id: &'a str,
+    data_dir: &'a Path,
+    public: Listener,
+    signaling: Listener,
+    local: Listener,
+    control_plane: Control,
+    partners: Partners,
+    file_roots: &'a BTreeMap<String, PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Listener {
+    listen: String,
+}
+
+#[derive(Serialize)]
+struct Control {
+    url: String,
+    token_file: PathBuf,
+}
+
+/// Everything is on loopback, which a data plane does not fetch from unless told so.
+#[derive(Serialize)]
+struct Partners {
+    danger_allow_private_addresses: bool,
+    danger_allow_plain_http: bool,
+}
+
+/// A running data plane. Dropping it kills it.
+pub struct DataPlane {
+    process: Process,
+    program: PathBuf,
+    folder: PathBuf,
+    id: String,
+    signaling: u16,
+    local: u16,
+    public: u16,
+}
+
+impl DataPlane {
+    /// Starts it in `home` and waits until it listens.
+    ///
+    /// # Errors
+    /// When it does not; the sentence shows the end of its log.
+    pub async fn start(
+        binaries: &Binaries,
+        home: &Path,
+        control: &ControlPlane,
+        settings: DataPlaneSettings,
+    ) -> Result<Self> {
+        let home = folder(home)?;
+        let id = format!("plane-{}", uuid::Uuid::new_v4());
+        let (public, signaling, local) = (ports::free()?, ports::free()?, ports::free()?);
+        let token_file = home.join("control-plane.token");
+        write(&token_file, control.signaling_token())?;
+        let listener = |port| Listener { listen: format!("127.0.0.1:{port}") };
+        let file = File {
+            id: &id,
+            data_dir: &home,
+            public: listener(public),
+            signaling: listener(signaling),
+            local: listener(local),
+            control_plane: Control { url: control.signaling(), token_file },
+            partners: Partners { danger_allow_private_addresses: true, danger_allow_plain_http: true },
+            file_roots: &settings.file_roots,
+        };
+        write_toml(&home.join("hansa-dataplane.toml"), &file)?;
+        let program = binaries.data_plane();
+        let process = launch(&program, &home)?;
+        let mut this = Self { process, program, folder: home, id, signaling, local, public };
+        this.ready().await?;
+        Ok(this)
+    }
+
+    /// The name under which it registers.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where our own readers read partners' data.
+    pub fn local(&self) -> String {
+        url(self.local)
+    }
+
+    /// Where partners read our data.
+    pub fn public(&self) -> String {
+        url(self.public)
+    }
+
+    /// Its process id.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The end of its log.
+    pub fn log(&self) -> String {
+        self.process.tail()
+    }
+
+    /// Ends it with SIGKILL. Its folder stays.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again in the same folder and on the same ports, and waits until it listens.
+    ///
+    /// # Errors
+    /// As [`DataPlane::start`].
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.kill();
+        self.process = launch(&self.program, &self.folder)?;
+        self.ready().await
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let port = self.signaling;
+        let open = wait::until("hansa-dataplane listens", START, || async {
+            TcpStream::connect(("127.0.0.1", port)).ok().map(drop)
+        });
+        open.await.map_err(|error| crate::Error::new(format!("{error}\n{}", self.process.tail())))?;
+        self.process.check()
+    }
+}
+
+fn launch(program: &Path, home: &Path) -> Result<Process> {
+    let mut command = Command::new(program);
+    command.arg("--config").arg(home.join("hansa-dataplane.toml")).current_dir(home);
+    Process::start("hansa-dataplane", command, &home.join("hansa-dataplane.log"))
+}
