@@ -5,9 +5,10 @@
 #                   "permissions" | "prohibitions" | "obligations": [{"id", "actions", "targets", "root": node id}],
 #                   "atoms": [{"id", "left", "operator", "right"}],
 #                   "levels": [[{"id", "op": "and" | "or" | "xone", "of": [node ids of lower levels]}], ..]}
-# input.operands   {left: value or list of values}; what is absent is unknown
+# input.operands   {left: value or list of values}
 # input.relations  {left: {inner: {outer: true | false | null}}}; whether the one lies in, or is one of, the other
-# input.unknown    [atom ids] that cannot be judged although there is a value
+# input.unknown    [ids of atoms] that cannot be judged, above all those without a value
+# input.judged     [places in policy.atoms] of all the others
 #
 # A truth is true, false or null; null is "nobody knows" (Kleene's third value).
 package odrl
@@ -30,21 +31,39 @@ ordered(l, r) if {
 
 test("eq", l, r, _) := set_of(l) == set_of(r) if alike(l, r)
 
+else := null
+
 test("neq", l, r, _) := set_of(l) != set_of(r) if alike(l, r)
+
+else := null
 
 test("lt", l, r, _) := l < r if ordered(l, r)
 
+else := null
+
 test("lteq", l, r, _) := l <= r if ordered(l, r)
+
+else := null
 
 test("gt", l, r, _) := l > r if ordered(l, r)
 
+else := null
+
 test("gteq", l, r, _) := l >= r if ordered(l, r)
+
+else := null
 
 test("isAnyOf", l, r, _) := count(set_of(l) & set_of(r)) > 0 if alike(l, r)
 
+else := null
+
 test("isNoneOf", l, r, _) := count(set_of(l) & set_of(r)) == 0 if alike(l, r)
 
+else := null
+
 test("isAllOf", l, r, _) := count(set_of(r) - set_of(l)) == 0 if alike(l, r)
+
+else := null
 
 test("isA", l, r, left) := each_within(l, r, left)
 
@@ -107,13 +126,12 @@ join("xone", truths) := holding(truths) == 1 if {
 holding(truths) := count([1 | some truth in truths; truth == true])
 
 # Rego has no recursion: each level of logical nodes is joined from the levels below.
-judged := {atom.id: truth |
-	some atom in input.policy.atoms
-	not atom.id in input.unknown
-	truth := test(atom.operator, input.operands[atom.left], atom.right, atom.left)
+judged := {atom.id: test(atom.operator, input.operands[atom.left], atom.right, atom.left) |
+	some place in input.judged
+	atom := input.policy.atoms[place]
 }
 
-level_0 := object.union({"always": true}, {atom.id: object.get(judged, atom.id, null) | some atom in input.policy.atoms})
+level_0 := object.union({"always": true}, object.union({id: null | some id in input.unknown}, judged))
 
 level_1 := object.union(level_0, {n.id: join(n.op, [level_0[i] | some i in n.of]) | some n in input.policy.levels[0]})
 

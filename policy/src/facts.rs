@@ -1,6 +1,6 @@
 //! What is known about the party that asks, and how constraints see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use policy_plan::Truth;
 use serde_json::Value as Json;
@@ -83,8 +83,8 @@ pub(crate) struct Operands {
     pub(crate) values: BTreeMap<String, Vec<Scalar>>,
     /// What lies in what: by operand, inner value, outer value.
     pub(crate) relations: BTreeMap<String, BTreeMap<String, BTreeMap<String, Truth>>>,
-    /// Nodes that cannot be judged although there is a value.
-    pub(crate) unknown: Vec<usize>,
+    /// Nodes that cannot be judged: without a value, or with one that says nothing.
+    pub(crate) unknown: BTreeSet<usize>,
 }
 
 impl Operands {
@@ -94,7 +94,10 @@ impl Operands {
         for (number, atom) in atoms {
             let name = atom.operand();
             if !operands.values.contains_key(&name) {
-                let Some(values) = values(atom, facts, at_ms, agreed_at_ms) else { continue };
+                let Some(values) = values(atom, facts, at_ms, agreed_at_ms) else {
+                    operands.unknown.insert(*number);
+                    continue;
+                };
                 operands.values.insert(name.clone(), values);
             }
             let Some(values) = operands.values.get(&name) else { continue };
@@ -114,10 +117,10 @@ impl Operands {
                     }
                 }
                 if !comparable {
-                    operands.unknown.push(*number);
+                    operands.unknown.insert(*number);
                 }
             } else if matches!(atom.left, Left::Spatial | Left::NutsRegion) && !are_comparable(atom, values) {
-                operands.unknown.push(*number);
+                operands.unknown.insert(*number);
             }
         }
         operands

@@ -1,10 +1,13 @@
 //! The evaluator: the Rego bundle, run by regorus.
 
 use std::num::NonZeroU32;
-use std::sync::OnceLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use policy_plan::Truth;
+use regorus::languages::rego::compiler::Compiler;
+use regorus::rvm::RegoVM;
+use regorus::rvm::program::Program;
 use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, Value};
 
@@ -14,10 +17,9 @@ use crate::facts::Operands;
 const BUNDLE: &str = include_str!("../rego/odrl.rego");
 const DECISION: &str = "data.odrl.decision";
 
-/// The longest time that one decision may take.
-const TIME_LIMIT: Duration = Duration::from_millis(500);
-/// Work units between two looks at the clock.
-const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(4096).unwrap();
+/// The longest time that one decision may take, and how many steps lie between two looks at the clock.
+const LIMIT: ExecutionTimerConfig =
+    ExecutionTimerConfig { limit: Duration::from_millis(500), check_interval: NonZeroU32::new(4096).unwrap() };
 
 /// The evaluator's answer.
 #[derive(Debug)]
@@ -34,34 +36,45 @@ pub(crate) struct Verdict {
 
 /// Evaluates; `None` when the evaluator fails or says less than it has to, which the caller takes as a refusal.
 pub(crate) fn evaluate(policy: &Compiled, actions: &[&str], operands: &Operands) -> Option<Verdict> {
-    let input = object([
+    let input = input(policy, actions, operands);
+    let mut machine = RegoVM::new();
+    machine.set_strict_builtin_errors(true);
+    machine.set_execution_timer_config(Some(LIMIT));
+    machine.load_program(program()?);
+    machine.set_input(input);
+    verdict(&machine.execute().ok()?, policy)
+}
+
+fn input(policy: &Compiled, actions: &[&str], operands: &Operands) -> Value {
+    let is_unknown = |number: &usize| operands.unknown.contains(number);
+    let numbers = policy.atoms.iter().map(|(number, _)| number);
+    let unknown = numbers.clone().filter(|number| is_unknown(number)).map(|number| Value::from(Node::name(*number)));
+    let judged = numbers.enumerate().filter(|(_, number)| !is_unknown(number)).map(|(index, _)| Value::from(index));
+    object([
         ("request", object([("actions", strings(actions)), ("targets", policy.targets.clone())])),
         ("policy", policy.document.clone()),
         ("operands", operand_values(operands)),
         ("relations", relations(operands)),
-        ("unknown", Value::from(operands.unknown.iter().map(|n| Value::from(Node::name(*n))).collect::<Vec<_>>())),
-    ]);
-    let mut engine = engine()?.clone();
-    engine.set_input(input);
-    verdict(&engine.eval_rule(DECISION.to_owned()).ok()?, policy)
+        ("unknown", Value::from(unknown.collect::<Vec<_>>())),
+        ("judged", Value::from(judged.collect::<Vec<_>>())),
+    ])
 }
 
-/// The engine with the bundle, made once; a clone shares what has been compiled.
-fn engine() -> Option<&'static Engine> {
-    static ENGINE: OnceLock<Option<Engine>> = OnceLock::new();
-    ENGINE
-        .get_or_init(|| {
-            let mut engine = Engine::new();
-            engine.set_strict_builtin_errors(true);
-            engine
-                .set_execution_timer_config(ExecutionTimerConfig { limit: TIME_LIMIT, check_interval: CHECK_INTERVAL });
-            engine.add_policy("odrl.rego".to_owned(), BUNDLE.to_owned()).ok()?;
-            // The first evaluation compiles; its answer, for an empty policy, is not needed.
-            engine.set_input(Value::new_object());
-            engine.eval_rule(DECISION.to_owned()).ok()?;
-            Some(engine)
-        })
-        .as_ref()
+/// The bundle as a program for regorus' virtual machine, compiled once.
+fn program() -> Option<Arc<Program>> {
+    static PROGRAM: LazyLock<Option<Arc<Program>>> = LazyLock::new(|| {
+        let policy = engine()?.compile_with_entrypoint(&DECISION.into()).ok()?;
+        Compiler::compile_from_policy(&policy, &[DECISION]).ok()
+    });
+    PROGRAM.clone()
+}
+
+fn engine() -> Option<Engine> {
+    let mut engine = Engine::new();
+    engine.set_strict_builtin_errors(true);
+    engine.set_execution_timer_config(LIMIT);
+    engine.add_policy("odrl.rego".to_owned(), BUNDLE.to_owned()).ok()?;
+    Some(engine)
 }
 
 fn operand_values(operands: &Operands) -> Value {
@@ -121,4 +134,151 @@ fn verdict(answer: &Value, policy: &Compiled) -> Option<Verdict> {
         obligations: numbers("obligations")?,
         truths: (0..policy.node_count).map(of_node).collect::<Option<Vec<_>>>()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::{What, compile};
+    use crate::model::{Atom, Condition, Kind, Model, Rule, Scalar};
+    use crate::vocabulary::{Left, Operator};
+    use policy_plan::Conflict;
+    use proptest::prelude::*;
+
+    const OPERATORS: [Operator; 13] = [
+        Operator::Eq,
+        Operator::Neq,
+        Operator::Lt,
+        Operator::Lteq,
+        Operator::Gt,
+        Operator::Gteq,
+        Operator::IsA,
+        Operator::IsPartOf,
+        Operator::HasPart,
+        Operator::IsAnyOf,
+        Operator::IsNoneOf,
+        Operator::IsAllOf,
+        Operator::IsNotPartOf,
+    ];
+
+    fn scalar() -> impl Strategy<Value = Scalar> {
+        prop_oneof![
+            "[abc]".prop_map(Scalar::Text),
+            (0..3_i64).prop_map(Scalar::Integer),
+            Just(Scalar::Decimal(0.5)),
+            any::<bool>().prop_map(Scalar::Bool),
+        ]
+    }
+
+    fn scalars() -> impl Strategy<Value = Vec<Scalar>> {
+        proptest::collection::vec(scalar(), 1..3)
+    }
+
+    fn condition() -> impl Strategy<Value = Condition> {
+        let atom =
+            (0..4_usize, proptest::sample::select(&OPERATORS[..]), scalars()).prop_map(|(name, operator, right)| {
+                let name = format!("credential:{name}");
+                Condition::Atom(Atom {
+                    left: Left::Claim { path: vec![name.clone()], name },
+                    operator,
+                    right,
+                    text: String::new(),
+                })
+            });
+        atom.prop_recursive(4, 24, 4, |inner| {
+            let list = proptest::collection::vec(inner, 1..4);
+            prop_oneof![
+                list.clone().prop_map(Condition::And),
+                list.clone().prop_map(Condition::Or),
+                list.prop_map(Condition::Xone),
+            ]
+        })
+    }
+
+    fn rule() -> impl Strategy<Value = Rule> {
+        let kind = proptest::sample::select(&Kind::ALL[..]);
+        let action = proptest::sample::select(&["use", "read", "sell"][..]);
+        (kind, action, proptest::option::of("[tu]"), proptest::option::of(condition())).prop_map(
+            |(kind, action, target, condition)| Rule {
+                id: "r".into(),
+                kind,
+                actions: vec![action.to_owned()],
+                targets: target.into_iter().collect(),
+                condition,
+            },
+        )
+    }
+
+    /// Values for three of the four operands, and relations for all pairs that could come up.
+    fn operands(values: [Vec<Scalar>; 3], truths: &[Truth], compiled: &Compiled) -> Operands {
+        let mut operands = Operands::default();
+        for (place, values) in values.into_iter().enumerate() {
+            operands.values.insert(format!("credential:{place}"), values);
+        }
+        let mut truths = truths.iter().cycle();
+        for (number, atom) in &compiled.atoms {
+            let Some(values) = operands.values.get(&atom.operand()) else {
+                operands.unknown.insert(*number);
+                continue;
+            };
+            let all = values.iter().chain(&atom.right).chain(&atom.right).chain(values);
+            let texts: Vec<_> = all.filter(|v| matches!(v, Scalar::Text(_))).map(ToString::to_string).collect();
+            if atom.operator.is_relation() && texts.len() < 2 * (values.len() + atom.right.len()) {
+                operands.unknown.insert(*number);
+                continue;
+            }
+            let table = operands.relations.entry(atom.operand()).or_default();
+            for inner in &texts {
+                for outer in &texts {
+                    let truth = if inner == outer { &Truth::True } else { truths.next().unwrap() };
+                    table.entry(inner.clone()).or_default().entry(outer.clone()).or_insert(*truth);
+                }
+            }
+        }
+        operands
+    }
+
+    fn by_hand(node: &Node, truths: &[Truth]) -> Truth {
+        match &node.what {
+            What::Atom(_) => truths[node.number],
+            What::And(parts) => Truth::all(parts.iter().map(|part| by_hand(part, truths))),
+            What::Or(parts) => Truth::any(parts.iter().map(|part| by_hand(part, truths))),
+            What::Xone(parts) => Truth::exactly_one(parts.iter().map(|part| by_hand(part, truths))),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// The virtual machine answers what the interpreter answers, and both join truths as the plan does.
+        #[test]
+        fn both_engines_and_the_plan_agree(
+            rules in proptest::collection::vec(rule(), 0..5),
+            values in [scalars(), scalars(), scalars()],
+            truths in proptest::collection::vec(
+                proptest::sample::select(&[Truth::True, Truth::False, Truth::Unknown][..]), 7),
+            conflict in proptest::sample::select(&[Conflict::Perm, Conflict::Prohibit, Conflict::Invalid][..]),
+        ) {
+            let model = Model { rules, target: Some("t".into()), conflict, agreed_at_ms: None };
+            let compiled = compile(model).unwrap();
+            let operands = operands(values, &truths, &compiled);
+            let actions = ["read", "use"];
+
+            let mut interpreter = engine().unwrap();
+            interpreter.set_input(input(&compiled, &actions, &operands));
+            let interpreted = interpreter.eval_rule(DECISION.to_owned()).unwrap();
+            let mut machine = RegoVM::new();
+            machine.load_program(program().unwrap());
+            machine.set_input(input(&compiled, &actions, &operands));
+            prop_assert_eq!(&machine.execute().unwrap(), &interpreted);
+
+            let verdict = evaluate(&compiled, &actions, &operands).unwrap();
+            for root in compiled.rules.iter().filter_map(|rule| rule.root.as_ref()) {
+                prop_assert_eq!(by_hand(root, &verdict.truths), verdict.truths[root.number]);
+            }
+            for number in &operands.unknown {
+                prop_assert_eq!(verdict.truths[*number], Truth::Unknown);
+            }
+        }
+    }
 }
