@@ -225,3 +225,12 @@ fn data_addresses_of_both_kinds() {
     assert_eq!(pull.endpoint_type, "https://w3id.org/idsa/v4.1/HTTP");
     assert_eq!((pull.endpoint(), pull.property("authorization")), (Some("https://p/data"), Some("T")));
 }
+
+#[test]
+fn a_long_chain_of_prefixes_is_no_danger() {
+    let name = format!("{}REQUESTED", "dspace:".repeat(200_000));
+    assert_eq!(NegotiationState::parse(&name), Some(NegotiationState::Requested));
+    let message = json!({"@context": DSP_CONTEXT, "@type": name, name.clone(): name, "state": name});
+    let once = compact(message).unwrap();
+    assert_eq!(compact(once.clone()).unwrap(), once);
+}

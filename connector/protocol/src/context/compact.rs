@@ -183,17 +183,19 @@ fn operand(value: Value, names: &Names) -> Result<Value, MessageError> {
             let inner = map.remove("@list").or_else(|| map.remove("@set")).unwrap_or_default();
             operand(inner, names)
         }
-        Value::Object(mut map) if map.len() == 1 && map.get("@value").is_some_and(|inner| !inner.is_object()) => {
+        Value::Object(mut map)
+            if map.len() == 1 && map.get("@value").is_some_and(|inner| !inner.is_object() && !inner.is_array()) =>
+        {
             Ok(map.remove("@value").unwrap_or_default())
         }
         other => any(other, names),
     }
 }
 
-/// The value inside an array of one, `@set` or `@list`; anything else as it is.
+/// The value inside an array of one; anything else as it is.
 fn single(value: Value) -> Value {
     match value {
-        Value::Array(mut items) if items.len() == 1 => items.pop().unwrap_or_default(),
+        Value::Array(mut items) if items.len() == 1 => single(items.pop().unwrap_or_default()),
         other => other,
     }
 }

@@ -14,7 +14,11 @@ const EDC_NAMESPACE: &str = "https://w3id.org/edc/v0.0.1/ns/";
 
 /// A name without the prefix or namespace of the protocol and the vocabularies that it builds on.
 pub(crate) fn local_name(name: &str) -> &str {
-    PREFIXES.iter().find_map(|(prefix, namespace)| strip(name, prefix, namespace)).unwrap_or(name)
+    let mut name = name;
+    while let Some(local) = PREFIXES.iter().find_map(|(prefix, namespace)| strip(name, prefix, namespace)) {
+        name = local;
+    }
+    name
 }
 
 /// An ODRL name without prefix or namespace; any other name as it is.
@@ -182,7 +186,8 @@ impl Names {
                 continue;
             };
             return match namespace {
-                DSPACE | ODRL => local.to_owned(),
+                DSPACE | ODRL if !local.contains(':') => local.to_owned(),
+                DSPACE | ODRL => iri,
                 _ if terms::is_term(namespace, local) => local.to_owned(),
                 _ => format!("{prefix}:{local}"),
             };
@@ -195,7 +200,7 @@ impl Names {
         let Some(iri) = self.expand(name) else { return name.to_owned() };
         match PREFIXES.iter().find_map(|(prefix, namespace)| Some((prefix, iri.strip_prefix(namespace)?))) {
             Some((&"xsd", local)) => format!("xsd:{local}"),
-            Some((_, local)) if !local.is_empty() => local.to_owned(),
+            Some((_, local)) if !local.is_empty() && !local.contains(':') => local.to_owned(),
             _ => iri,
         }
     }
