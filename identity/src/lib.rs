@@ -1,56 +1,45 @@
 //! Who is calling: verified participants and the tokens of outgoing requests.
 //!
-//! Every way of proving who one is (verifiable credentials by DCP, wallets by OID4VP, certificates) ends in the same two
-//! questions, which [`Identity`] answers: *who sent this request, and what do trusted issuers say about them* and *how do
-//! we introduce ourselves to this counter-party*. Handlers take a [`Participant`], which only this crate can make, as the
-//! proof that the first question was asked.
+//! The rest of the connector asks two questions, both through [`Identity`]:
+//!
+//! 1. Who sent this request? [`Identity::authenticate`] answers with a [`Participant`]: an id and verified claims. Only this
+//!    crate can make one, so a function that takes a `Participant` cannot be reached without authentication.
+//! 2. Which `Authorization` header goes out with a request to this counter-party? [`Identity::authorization_for`].
+//!
+//! Both are asynchronous, because an implementation may have to resolve a DID, ask the caller's credential service for a
+//! presentation or fetch a status list before it knows. [`StaticPeers`] needs none of that: it compares tokens with a list in
+//! the configuration.
 
 mod error;
 mod participant;
+mod request;
 mod static_peers;
-
-pub use error::{Fault, IdentityError};
-pub use participant::Participant;
-pub use static_peers::{StaticPeer, StaticPeers};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 use serde_json::Value;
 
-/// What a request shows of its sender.
-#[derive(Clone, Copy, Debug)]
-pub struct IncomingRequest<'a> {
-    /// Value of the `Authorization` header.
-    pub authorization: Option<&'a str>,
-    /// Our own participant id: tokens must be meant for it.
-    pub audience: &'a str,
-}
+pub use error::{Fault, IdentityError};
+pub use participant::Participant;
+pub use request::{CounterParty, IncomingRequest};
+pub use static_peers::{MIN_TOKEN, StaticPeer, StaticPeers, StaticPeersError};
 
-/// Whom we are about to call.
-#[derive(Clone, Copy, Debug)]
-pub struct CounterParty<'a> {
-    /// Its participant id: our tokens are meant for it.
-    pub participant_id: &'a str,
-    /// Base URL of its connector.
-    pub address: &'a str,
-}
-
-/// A way of proving who one is. Implementations may ask other services (resolve a DID, query a credential service);
-/// they get the HTTP client for that from outside.
+/// A way to know participants and to be known by them.
 #[async_trait]
 pub trait Identity: Send + Sync {
-    /// Says who sent the request, with the claims that trusted issuers make about them.
+    /// Finds out who sent a request.
     ///
     /// # Errors
-    /// Why the sender is not believed, or why that cannot be found out now ([`IdentityError::is_temporary`]).
+    /// [`IdentityError`] when the request proves nothing; when [`IdentityError::is_temporary`] holds, the same request may
+    /// pass later.
     async fn authenticate(&self, request: &IncomingRequest<'_>) -> Result<Participant, IdentityError>;
 
-    /// The value of the `Authorization` header for a request to this counter-party.
+    /// The value of the `Authorization` header for a request to a counter-party.
     ///
     /// # Errors
-    /// When we have nothing to show that it would accept.
+    /// [`IdentityError`] when there is no way to introduce ourselves to it.
     async fn authorization_for(&self, to: &CounterParty<'_>) -> Result<SecretString, IdentityError>;
 
-    /// Claims about a counter-party that are known without a request of theirs, if there are any.
-    fn counter_party_claims(&self, participant_id: &str) -> Option<Value>;
+    /// The verified claims about a participant that are known without a request of its, an object; `None` when there are none.
+    fn counter_party_claims(&self, id: &str) -> Option<Value>;
 }

@@ -1,28 +1,41 @@
-//! The proof that a request was authenticated.
+//! The proof of authentication.
+
+use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-/// An authenticated participant. Only this crate makes one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Participant {
+/// A participant whose request was authenticated: its id and what was verified about it.
+///
+/// Only implementations of [`Identity`](crate::Identity) in this crate can make one. Cloning is cheap.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Participant(Arc<Known>);
+
+#[derive(PartialEq, Eq)]
+struct Known {
     id: String,
     claims: Value,
 }
 
 impl Participant {
-    pub(crate) fn new(id: String, claims: Value) -> Self {
-        Self { id, claims }
+    pub(crate) fn new(id: impl Into<String>, claims: Value) -> Self {
+        Self(Arc::new(Known { id: id.into(), claims }))
     }
 
-    /// The participant's id in the dataspace.
-    #[must_use]
+    /// The participant id, as in `participantId`, `assigner` and `assignee` of the Dataspace Protocol.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.0.id
     }
 
-    /// What trusted issuers say about the participant: an object.
-    #[must_use]
+    /// The verified claims: an object whose members policies are decided with.
     pub fn claims(&self) -> &Value {
-        &self.claims
+        &self.0.claims
+    }
+}
+
+/// Claims may be personal data; they do not belong into a log.
+impl fmt::Debug for Participant {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Participant").field("id", &self.0.id).finish_non_exhaustive()
     }
 }

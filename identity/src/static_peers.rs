@@ -1,193 +1,186 @@
-//! Named peers with static tokens: for tests, demos and closed trials. Nobody vouches for the claims but the operator who
-//! wrote them down, which is why the setting carries `danger` in its name.
+//! Named peers with static tokens, for demonstrations, conformance tests and closed trials.
+//!
+//! Whoever holds a peer's token is that peer, and the claims are what the operator wrote down. The setting is therefore called
+//! `danger_static_peers`, and it is announced at every start.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
+use thiserror::Error;
 
-use crate::{CounterParty, Fault, Identity, IdentityError, IncomingRequest, Participant};
+use crate::{CounterParty, Identity, IdentityError, IncomingRequest, Participant};
 
-/// Shortest token that is taken, in bytes.
-const MIN_TOKEN_BYTES: usize = 8;
+/// Shortest token, in characters.
+pub const MIN_TOKEN: usize = 12;
+/// Longest token, in characters: more does not fit into a header.
+const MAX_TOKEN: usize = 4096;
+/// Longest participant id, in bytes.
+const MAX_ID: usize = 512;
 
-/// One named peer.
-#[derive(Clone, Debug, Deserialize)]
+/// One peer of the configuration.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StaticPeer {
-    /// Participant id.
+    /// Its participant id.
     pub id: String,
-    /// Token that the peer shows to us as `Authorization: Bearer <token>`.
+    /// The token that it sends to us.
     pub accepts_token: SecretString,
-    /// Token that we show to the peer; absent when we never call it.
+    /// The token that we send to it.
+    pub sends_token: SecretString,
+    /// What is known about it: an object; `null` is one without members.
     #[serde(default)]
-    pub sends_token: Option<SecretString>,
-    /// Claims about the peer.
-    #[serde(default)]
-    pub claims: Map<String, Value>,
+    pub claims: Value,
 }
 
+/// Why a list of peers cannot be used: all faults, each naming its peer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{}", .0.join("; "))]
+pub struct StaticPeersError(pub Vec<String>);
+
+/// [`Identity`] by a list of named peers with static tokens. Accepted tokens are kept as SHA-256 hashes only.
+#[derive(Debug)]
+pub struct StaticPeers(Vec<Peer>);
+
+#[derive(Debug)]
 struct Peer {
-    id: String,
-    digest: [u8; 32],
-    sends: Option<SecretString>,
-    claims: Value,
-}
-
-/// All named peers.
-pub struct StaticPeers {
-    peers: Vec<Peer>,
-    by_id: HashMap<String, usize>,
+    participant: Participant,
+    accepts: [u8; 32],
+    sends: SecretString,
 }
 
 impl StaticPeers {
-    /// Takes the peers of the configuration.
+    /// Takes a checked list, and warns about every start with peers in it.
     ///
     /// # Errors
-    /// An empty or doubled id, a token that is too short, or one that two peers share.
-    pub fn new(peers: Vec<StaticPeer>) -> Result<Self, IdentityError> {
-        let wrong = |text: String| IdentityError::new("bad_static_peer", Fault::Us, text);
-        let mut by_id = HashMap::new();
-        let mut known: Vec<Peer> = Vec::with_capacity(peers.len());
-        for peer in peers {
-            if peer.id.trim().is_empty() {
-                return Err(wrong("a static peer has an empty `id`".to_owned()));
+    /// [`StaticPeersError`] with every fault of the list: an id or a token that two peers share or that cannot be used, claims
+    /// that are not an object.
+    pub fn new(peers: Vec<StaticPeer>) -> Result<Self, StaticPeersError> {
+        let mut faults = Vec::new();
+        let mut ids = BTreeSet::new();
+        let mut tokens = BTreeSet::new();
+        let mut known = Vec::with_capacity(peers.len());
+        for (position, peer) in peers.into_iter().enumerate() {
+            let accepts = digest(peer.accepts_token.expose_secret());
+            let mut fault =
+                |what: &str| faults.push(format!("peer {} (`{}`): {what}", position + 1, printable(&peer.id)));
+            if !is_participant_id(&peer.id) {
+                fault("the id must have 1 to 512 bytes without spaces and control characters");
             }
-            let token = peer.accepts_token.expose_secret();
-            if token.len() < MIN_TOKEN_BYTES {
-                let text = format!("the token of static peer `{}` has fewer than {MIN_TOKEN_BYTES} characters", peer.id);
-                return Err(wrong(text));
+            if !ids.insert(peer.id.clone()) {
+                fault("the id stands in the list twice");
             }
-            let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-            if let Some(other) = known.iter().find(|other| other.digest == digest) {
-                return Err(wrong(format!("static peers `{}` and `{}` have the same token", other.id, peer.id)));
+            if !tokens.insert(accepts) {
+                fault("another peer has the same `accepts_token`");
             }
-            if by_id.insert(peer.id.clone(), known.len()).is_some() {
-                return Err(wrong(format!("static peer `{}` is named twice", peer.id)));
+            for (name, token) in [("accepts_token", &peer.accepts_token), ("sends_token", &peer.sends_token)] {
+                if !is_token(token.expose_secret()) {
+                    fault(&format!("`{name}` must have {MIN_TOKEN} to {MAX_TOKEN} visible ASCII characters"));
+                }
             }
-            known.push(Peer { id: peer.id, digest, sends: peer.sends_token, claims: Value::Object(peer.claims) });
+            let claims = match peer.claims {
+                Value::Null => Value::Object(Map::new()),
+                Value::Object(claims) => Value::Object(claims),
+                _ => {
+                    fault("`claims` must be an object");
+                    Value::Null
+                }
+            };
+            known.push(Peer { participant: Participant::new(peer.id, claims), accepts, sends: peer.sends_token });
         }
-        Ok(Self { peers: known, by_id })
+        if !faults.is_empty() {
+            return Err(StaticPeersError(faults));
+        }
+        if !known.is_empty() {
+            let ids: Vec<&str> = known.iter().map(|peer| peer.participant.id()).collect();
+            tracing::warn!(
+                peers = ids.join(" "),
+                "`identity.danger_static_peers` is in use: whoever holds a peer's token is that peer"
+            );
+        }
+        Ok(Self(known))
     }
 
-    fn peer(&self, id: &str) -> Option<&Peer> {
-        self.by_id.get(id).and_then(|index| self.peers.get(*index))
+    fn by_id(&self, id: &str) -> Option<&Peer> {
+        self.0.iter().find(|peer| peer.participant.id() == id)
+    }
+
+    /// Looks at every peer, so that the time tells nothing about which one it was or how much of its token was right.
+    fn by_token(&self, token: &str) -> Option<&Peer> {
+        let given = digest(token);
+        let mut found = u64::MAX;
+        for (position, peer) in (0_u64..).zip(&self.0) {
+            found.conditional_assign(&position, peer.accepts.ct_eq(&given));
+        }
+        self.0.get(usize::try_from(found).ok()?)
     }
 }
 
 #[async_trait]
 impl Identity for StaticPeers {
     async fn authenticate(&self, request: &IncomingRequest<'_>) -> Result<Participant, IdentityError> {
-        let refuse = |code, text: &str| Err(IdentityError::new(code, Fault::Caller, text));
-        let Some(header) = request.authorization else {
-            return refuse("missing_token", "the request has no Authorization header");
-        };
-        let Some((scheme, token)) = header.split_once(' ') else {
-            return refuse("bad_authorization", "the Authorization header is not `Bearer <token>`");
-        };
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return refuse("bad_authorization", "the Authorization header is not `Bearer <token>`");
-        }
-        let digest: [u8; 32] = Sha256::digest(token.trim().as_bytes()).into();
-        // Every peer is compared, so that the time tells nothing about which one it was.
-        let mut found = None;
-        for peer in &self.peers {
-            if bool::from(peer.digest.ct_eq(&digest)) {
-                found = Some(peer);
-            }
-        }
-        match found {
-            Some(peer) => Ok(Participant::new(peer.id.clone(), peer.claims.clone())),
-            None => refuse("unknown_token", "the token is not that of a participant known here"),
-        }
+        let token = bearer_token(request.authorization)?;
+        let peer = self.by_token(token).ok_or_else(|| {
+            IdentityError::caller(
+                "unknown_token",
+                "the bearer token does not belong to a participant that is known here",
+            )
+        })?;
+        Ok(peer.participant.clone())
     }
 
     async fn authorization_for(&self, to: &CounterParty<'_>) -> Result<SecretString, IdentityError> {
-        let token = self.peer(to.participant_id).and_then(|peer| peer.sends.as_ref());
-        match token {
-            Some(token) => Ok(SecretString::from(format!("Bearer {}", token.expose_secret()))),
-            None => Err(IdentityError::new(
-                "no_token_for_peer",
-                Fault::Us,
-                format!("there is no `sends_token` for `{}` among the static peers", to.participant_id),
-            )),
-        }
+        let peer = self.by_id(to.participant_id).ok_or_else(|| {
+            let id = printable(to.participant_id);
+            IdentityError::us(
+                "unknown_peer",
+                format!("`{id}` is not in `identity.danger_static_peers`, so there is no token for it"),
+            )
+        })?;
+        Ok(SecretString::from(format!("Bearer {}", peer.sends.expose_secret())))
     }
 
-    fn counter_party_claims(&self, participant_id: &str) -> Option<Value> {
-        self.peer(participant_id).map(|peer| peer.claims.clone())
+    fn counter_party_claims(&self, id: &str) -> Option<Value> {
+        self.by_id(id).map(|peer| peer.participant.claims().clone())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn peer(id: &str, accepts: &str, sends: Option<&str>) -> StaticPeer {
-        let claims = json!({"membership": "active"}).as_object().cloned().unwrap_or_default();
-        StaticPeer { id: id.into(), accepts_token: accepts.into(), sends_token: sends.map(Into::into), claims }
+/// The token of `Authorization: Bearer TOKEN` (RFC 6750, 2.1).
+fn bearer_token(authorization: Option<&str>) -> Result<&str, IdentityError> {
+    let header = authorization.map(str::trim).filter(|header| !header.is_empty()).ok_or_else(|| {
+        IdentityError::caller("no_token", "the request has no Authorization header with a bearer token")
+    })?;
+    let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(IdentityError::caller("wrong_scheme", "the Authorization header must be `Bearer` and a token"));
     }
-
-    fn two() -> StaticPeers {
-        StaticPeers::new(vec![peer("urn:a", "token-of-a", Some("ours-to-a")), peer("urn:b", "token-of-b", None)]).unwrap()
+    let token = token.trim_start();
+    if token.is_empty() || token.len() > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(IdentityError::caller(
+            "malformed_token",
+            "after `Bearer` there must be one token of visible ASCII characters",
+        ));
     }
+    Ok(token)
+}
 
-    async fn authenticate(header: Option<&str>) -> Result<Participant, IdentityError> {
-        two().authenticate(&IncomingRequest { authorization: header, audience: "urn:us" }).await
-    }
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
 
-    #[tokio::test]
-    async fn a_token_names_its_participant_with_its_claims() {
-        let participant = authenticate(Some("Bearer token-of-b")).await.unwrap();
-        assert_eq!(participant.id(), "urn:b");
-        assert_eq!(participant.claims(), &json!({"membership": "active"}));
-        assert_eq!(authenticate(Some("bearer token-of-a")).await.unwrap().id(), "urn:a");
-    }
+fn is_participant_id(id: &str) -> bool {
+    (1..=MAX_ID).contains(&id.len()) && !id.chars().any(|c| c.is_whitespace() || c.is_control())
+}
 
-    #[tokio::test]
-    async fn whatever_is_not_such_a_token_is_refused_and_says_why() {
-        for (header, code) in [
-            (None, "missing_token"),
-            (Some(""), "bad_authorization"),
-            (Some("token-of-a"), "bad_authorization"),
-            (Some("Basic token-of-a"), "bad_authorization"),
-            (Some("Bearer "), "unknown_token"),
-            (Some("Bearer token-of-c"), "unknown_token"),
-            (Some("Bearer token-of-"), "unknown_token"),
-            (Some("Bearer token-of-a x"), "unknown_token"),
-        ] {
-            let error = authenticate(header).await.unwrap_err();
-            assert_eq!((error.code(), error.fault()), (code, Fault::Caller), "{header:?}");
-            assert!(!error.to_string().contains("token-of"), "no token in an error");
-        }
-    }
+fn is_token(token: &str) -> bool {
+    (MIN_TOKEN..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
 
-    #[tokio::test]
-    async fn we_introduce_ourselves_only_to_peers_that_we_have_a_token_for() {
-        let peers = two();
-        let to = |id| CounterParty { participant_id: id, address: "http://peer" };
-        assert_eq!(peers.authorization_for(&to("urn:a")).await.unwrap().expose_secret(), "Bearer ours-to-a");
-        for id in ["urn:b", "urn:c"] {
-            assert_eq!(peers.authorization_for(&to(id)).await.unwrap_err().code(), "no_token_for_peer");
-        }
-    }
-
-    #[test]
-    fn bad_peers_are_refused_at_start() {
-        for (peers, part) in [
-            (vec![peer(" ", "long-enough", None)], "empty `id`"),
-            (vec![peer("urn:a", "short", None)], "fewer than 8"),
-            (vec![peer("urn:a", "long-enough", None), peer("urn:b", "long-enough", None)], "the same token"),
-            (vec![peer("urn:a", "long-enough", None), peer("urn:a", "another-one", None)], "named twice"),
-        ] {
-            let error = StaticPeers::new(peers).map(|_| ()).unwrap_err();
-            assert!(error.to_string().contains(part), "{error}");
-        }
-    }
+/// Text of unknown origin, fit for one line.
+fn printable(text: &str) -> String {
+    text.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
