@@ -152,6 +152,22 @@ fn catalog() -> impl Strategy<Value = Catalog> {
     (flat.clone(), vec(flat, 0..2)).prop_map(|(outer, catalogs)| Catalog { catalogs, ..outer })
 }
 
+fn protocol_version() -> impl Strategy<Value = ProtocolVersion> {
+    let auth = (".{1,5}", ".{1,5}", vec(".{1,5}", 0..3)).prop_map(|(protocol, version, profile)| VersionAuth {
+        protocol,
+        version,
+        profile,
+    });
+    ("[0-9v./-]{1,8}", "/[a-z0-9/-]{0,8}", option::of(".{1,5}"), option::of(auth)).prop_map(
+        |(version, path, extra, auth)| ProtocolVersion {
+            service_id: extra.clone(),
+            identifier_type: extra,
+            auth,
+            ..ProtocolVersion::new(&version, &path)
+        },
+    )
+}
+
 fn reason() -> impl Strategy<Value = (Option<String>, Vec<Value>)> {
     (option::of(".{0,8}"), vec(any_json(), 0..3))
 }
@@ -241,14 +257,8 @@ proptest! {
     }
 
     #[test]
-    fn version_documents(entries in vec(("[0-9v./-]{1,8}", "/[a-z0-9/-]{0,8}", option::of(".{1,5}"),
-        option::of((".{1,5}", vec(".{1,5}", 0..3)))), 0..4)) {
-        let entry = |(version, path, extra, auth): (String, String, Option<String>, Option<(String, Vec<String>)>)| {
-            let auth = auth.map(|(protocol, profile)| VersionAuth { version: protocol.clone(), protocol, profile });
-            let new = ProtocolVersion::new(&version, &path);
-            ProtocolVersion { service_id: extra.clone(), identifier_type: extra, auth, ..new }
-        };
-        let document = VersionDocument { protocol_versions: entries.into_iter().map(entry).collect() };
+    fn version_documents(entries in vec(protocol_version(), 0..4)) {
+        let document = VersionDocument { protocol_versions: entries };
         prop_assert_eq!(VersionDocument::parse(&document.to_value()), Ok(document));
     }
 

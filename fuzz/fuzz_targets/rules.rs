@@ -1,0 +1,10 @@
+//! The rules of a policy.
+#![no_main]
+
+#[path = "../../connector/protocol/tests/entries/mod.rs"]
+#[allow(dead_code)]
+mod entries;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    entries::rules(bytes);
+});
