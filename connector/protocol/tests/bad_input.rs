@@ -69,7 +69,7 @@ fn the_bodies_that_the_cases_start_from_are_good() {
 fn bytes() {
     let code = |bytes: &[u8], max: usize| parse_json(bytes, max, MAX_DEPTH).unwrap_err().code;
     assert_eq!(code(b"{\"a\": \"\xc3\x28\"}", 100), "not_utf8");
-    assert_eq!(code(&vec![b' '; 101], 100), "too_big");
+    assert_eq!(code(&[b' '; 101], 100), "too_big");
     assert_eq!(code(format!("{}1{}", "[".repeat(65), "]".repeat(65)).as_bytes(), 1000), "too_deep");
     assert!(parse_json(format!("{}1{}", "[".repeat(64), "]".repeat(64)).as_bytes(), 1000, MAX_DEPTH).is_ok());
     for text in ["", "{", "{\"a\":}", "nope", "{\"a\": 01}", "\"\\ud800\"", "[1,]", "{} {}"] {

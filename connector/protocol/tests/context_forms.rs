@@ -234,3 +234,29 @@ fn a_long_chain_of_prefixes_is_no_danger() {
     let once = compact(message).unwrap();
     assert_eq!(compact(once.clone()).unwrap(), once);
 }
+
+/// A small context in each of many parts, inside a large one: the cost must not be the product.
+#[test]
+fn many_contexts_are_no_danger() {
+    let definitions: serde_json::Map<String, Value> =
+        (0..10_000).map(|n| (format!("t{n}"), json!(format!("https://example.org/{n}")))).collect();
+    let parts: Vec<Value> =
+        (0..10_000).map(|n| json!({"@context": {"t1": "https://example.org/own"}, "t1": n})).collect();
+    let message = json!({"@context": [DSP_CONTEXT, definitions], "@type": "Dataset", "parts": parts, "t1": 0});
+    let begin = std::time::Instant::now();
+    let result = compact(message).unwrap();
+    assert!(begin.elapsed().as_secs() < 5, "{:?}", begin.elapsed());
+    assert_eq!(result["parts"][9_999], json!({"https://example.org/own": 9_999}));
+    assert_eq!(result["https://example.org/1"], 0);
+}
+
+#[test]
+fn many_rules_are_compared_quickly() {
+    let rules = |last: &str| dsp_protocol::policy::Rules {
+        permission: (0..20_000).map(|n| json!({"action": format!("a{n}")})).chain([json!({"action": last})]).collect(),
+        ..Default::default()
+    };
+    let begin = std::time::Instant::now();
+    assert!(difference(&rules("x"), &rules("y")).unwrap().contains(r#"{"action":"x"}"#));
+    assert!(begin.elapsed().as_secs() < 5, "{:?}", begin.elapsed());
+}

@@ -25,8 +25,9 @@ pub fn compact(message: Value) -> Result<Value, MessageError> {
         let message = format!("a message must be an object, but it is {}", kind(&message));
         return Err(MessageError::new("not_object", message));
     };
+    let nothing = Names::default();
     let names = match map.get("@context") {
-        Some(context) => Names::default().with(context)?,
+        Some(context) => nothing.with(context)?,
         None => Names::default(),
     };
     if !names.dsp && !typed_by_iri(&map, &names) {

@@ -1,7 +1,7 @@
 //! JSON text to compact messages: limits, the JSON-LD context, and every accepted form of a message.
 //!
 //! The 2025-1 context is built so that JSON-LD compaction gives exactly the form of the official schemas. A fixed
-//! table of its terms ([`terms`]) therefore is enough to bring prefixed keys, full IRIs, wrapped scalars and single
+//! table of its terms therefore is enough to bring prefixed keys, full IRIs, wrapped scalars and single
 //! values into that form; no context is ever fetched.
 //!
 //! DSP 2025-1, "Common: JSON-LD Context", "Serialization".

@@ -54,8 +54,12 @@ fn strip<'a>(name: &'a str, prefix: &str, namespace: &str) -> Option<&'a str> {
 }
 
 /// The names that are in force in one part of a message.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Names {
+///
+/// A part with a context of its own refers to the names around it instead of copying them, so that many small contexts
+/// inside a large one cost nothing.
+#[derive(Debug, Default)]
+pub(super) struct Names<'a> {
+    outer: Option<&'a Names<'a>>,
     /// The DSP context is listed (or taken for granted).
     pub(super) dsp: bool,
     edc: bool,
@@ -64,21 +68,30 @@ pub(super) struct Names {
     vocabulary: Option<String>,
 }
 
-impl Names {
+impl<'a> Names<'a> {
     /// The DSP context alone, for parts that come without a context of their own.
     pub(super) fn dsp() -> Self {
         Self { dsp: true, ..Self::default() }
     }
 
     /// These names and what a `@context` member adds.
-    pub(super) fn with(&self, context: &Value) -> Result<Self, MessageError> {
-        let mut names = self.clone();
+    pub(super) fn with(&'a self, context: &Value) -> Result<Self, MessageError> {
+        let mut names = Self { outer: Some(self), dsp: self.dsp, edc: self.edc, ..Self::default() };
         match context {
             Value::Array(items) => items.iter().try_for_each(|item| names.add(item))?,
             single => names.add(single)?,
         }
         names.check_protected()?;
         Ok(names)
+    }
+
+    /// The IRI that the message itself gives to a term or prefix.
+    fn own(&self, name: &str) -> Option<&String> {
+        self.own.get(name).or_else(|| self.outer.and_then(|outer| outer.own(name)))
+    }
+
+    fn vocabulary(&self) -> Option<&String> {
+        self.vocabulary.as_ref().or_else(|| self.outer.and_then(Self::vocabulary))
     }
 
     fn add(&mut self, item: &Value) -> Result<(), MessageError> {
@@ -152,7 +165,7 @@ impl Names {
         if local.starts_with("//") || local.is_empty() {
             return None;
         }
-        let namespace = match self.own.get(prefix) {
+        let namespace = match self.own(prefix) {
             Some(namespace) => namespace.as_str(),
             None => PREFIXES.iter().find(|(known, _)| *known == prefix).map(|(_, namespace)| *namespace)?,
         };
@@ -164,13 +177,13 @@ impl Names {
         if name.starts_with('@') {
             return None;
         }
-        if let Some(iri) = self.own.get(name) {
+        if let Some(iri) = self.own(name) {
             return Some(iri.clone());
         }
         if name.contains(':') {
             return Some(self.expand_prefix(name).unwrap_or_else(|| name.to_owned()));
         }
-        match &self.vocabulary {
+        match self.vocabulary() {
             Some(vocabulary) if !(self.dsp && terms::shape(name).is_some()) => Some(format!("{vocabulary}{name}")),
             _ => None,
         }
@@ -212,11 +225,11 @@ impl Names {
 
     /// A name whose prefix only this message knows, as full IRI; any other name as it is.
     pub(super) fn absolute(&self, name: &str) -> String {
-        if let Some(iri) = self.own.get(name).filter(|iri| !iri.starts_with('@')) {
+        if let Some(iri) = self.own(name).filter(|iri| !iri.starts_with('@')) {
             return iri.clone();
         }
         if let Some((prefix, _)) = name.split_once(':') {
-            if self.own.contains_key(prefix) {
+            if self.own(prefix).is_some() {
                 return self.expand_prefix(name).unwrap_or_else(|| name.to_owned());
             }
             if self.edc && prefix == "edc" {

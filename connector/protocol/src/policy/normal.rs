@@ -1,5 +1,7 @@
 //! Comparing rules: one canonical form for everything that means the same.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::rules::{LOGICAL, Rules, show, typed};
@@ -51,15 +53,18 @@ pub fn difference(left: &Rules, right: &Rules) -> Option<String> {
     None
 }
 
-/// A rule that occurs in the first list more often than in the second.
+/// A rule that occurs in the first list more often than in the second. Both are canonical, so their texts tell.
 fn surplus<'a>(first: &'a [Value], second: &[Value]) -> Option<&'a Value> {
-    let mut rest: Vec<&Value> = second.iter().collect();
-    first.iter().find(|rule| match rest.iter().position(|other| other == rule) {
-        Some(position) => {
-            rest.swap_remove(position);
+    let mut rest: BTreeMap<String, usize> = BTreeMap::new();
+    for rule in second {
+        *rest.entry(rule.to_string()).or_default() += 1;
+    }
+    first.iter().find(|rule| match rest.get_mut(&rule.to_string()) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
             false
         }
-        None => true,
+        _ => true,
     })
 }
 
