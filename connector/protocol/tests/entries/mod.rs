@@ -23,8 +23,11 @@ use serde_json::Value;
 /// The largest body that the entry points take here, in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
+/// Reads bytes; the number of kinds of message that they were accepted as.
+pub type Entry = fn(&[u8]) -> usize;
+
 /// Every entry point with its name, which is also the first part of the names of its seeds.
-pub const ALL: [(&str, fn(&[u8]) -> usize); 5] = [
+pub const ALL: [(&str, Entry); 5] = [
     ("negotiation", negotiation),
     ("transfer", transfer),
     ("catalog", catalog),
