@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("identity", &[]),
     ("dps-signaling", &[]),
     ("ngsi-ld-source", &[]),
+    ("two-cities-demo", &[]),
     ("tck", &["dsp-protocol"]),
 ];
 
@@ -31,7 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("josekit", &["identity"]),
     ("utoipa", &["connector"]),
     ("actix-web", &["connector", "dataplane", "ngsi-ld-source", "tck"]),
-    ("reqwest", &["connector", "dataplane", "ngsi-ld-source", "tck"]),
+    ("reqwest", &["connector", "dataplane", "ngsi-ld-source", "two-cities-demo", "tck"]),
 ];
 
 /// Crates without I/O of their own: neither a runtime nor a socket may be in their trees.
