@@ -31,7 +31,8 @@ impl Binaries {
     /// # Errors
     /// When a binary is missing there.
     pub fn new(folder: &Path) -> Result<Self> {
-        let folder = std::path::absolute(folder).map_err(|error| Error::new(format!("{}: {error}", folder.display())))?;
+        let folder =
+            std::path::absolute(folder).map_err(|error| Error::new(format!("{}: {error}", folder.display())))?;
         let binaries = Self(folder);
         for path in [binaries.control_plane(), binaries.data_plane()] {
             if !path.is_file() {

@@ -14,6 +14,7 @@ pub mod driver;
 pub mod error;
 pub mod events;
 pub mod management;
+pub mod pair;
 pub mod peer;
 pub mod ports;
 pub mod postgres;

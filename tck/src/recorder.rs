@@ -24,7 +24,8 @@ pub struct Recorder {
 }
 
 /// Headers that belong to one connection, or that the server on our side writes itself.
-const OWN: &[&str] = &["connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+const OWN: &[&str] =
+    &["connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
 
 impl Recorder {
     /// Listens on `port` and passes everything on to `target`, a base address without a path.
@@ -67,7 +68,11 @@ fn kept_headers(headers: &[(String, String)]) -> impl Iterator<Item = &(String, 
     headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str()))
 }
 
-async fn pass(http: &reqwest::Client, target: &str, request: &Incoming) -> std::result::Result<Outgoing, reqwest::Error> {
+async fn pass(
+    http: &reqwest::Client,
+    target: &str,
+    request: &Incoming,
+) -> std::result::Result<Outgoing, reqwest::Error> {
     let method = reqwest::Method::from_bytes(request.method.as_bytes()).unwrap_or_default();
     let mut copy = http.request(method, format!("{target}{}", request.target)).body(request.body.clone());
     for (name, value) in kept_headers(&request.headers) {

@@ -53,8 +53,7 @@ pub struct Plan {
 pub async fn run(plan: &Plan, folder: &Path) -> Result<Vec<(String, Verdict)>> {
     let port = ports::free()?;
     let peer = StaticPeer::new(KIT, KIT_TOKEN, OUR_TOKEN, &[]);
-    let connector =
-        Connector::start(&plan.binaries, folder, ControlPlaneSettings::new(CONNECTOR, vec![peer])).await?;
+    let connector = Connector::start(&plan.binaries, folder, ControlPlaneSettings::new(CONNECTOR, vec![peer])).await?;
     let source = source::start()?;
     publish::all(connector.api(), &source.url()).await?;
     let subjects = prepare(&connector, port).await?;

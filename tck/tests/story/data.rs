@@ -1,0 +1,100 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tck::management::{Kind, text};
+use tck::pair::{FILES, Pair, counterpart, read};
+use tck::wait;
+
+const TRANSFER: Kind = Kind::Transfer;
+const ENTITIES: &str = "/ngsi-ld/v1/entities?type=Test";
+
+/// The provider's id of a transfer.
+async fn at_provider(pair: &Pair, transfer: &Value) -> String {
+    let theirs = counterpart(pair.provider.api(), TRANSFER, text(transfer, "consumerPid")).await.unwrap();
+    text(&theirs, "id").to_owned()
+}
+
+/// Waits until a read is answered with `status`.
+async fn answers(address: &str, status: u16) -> Vec<u8> {
+    wait::until(format_args!("{address} answers {status}"), Duration::from_secs(5), || async {
+        let (got, body) = read(address, &[]).await.ok()?;
+        (got == status).then_some(body)
+    })
+    .await
+    .unwrap()
+}
+
+/// Waits until a read is refused.
+async fn refuses(address: &str) {
+    wait::until(format_args!("{address} refuses"), Duration::from_secs(5), || async {
+        let (status, _) = read(address, &[]).await.ok()?;
+        (status >= 400).then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+pub async fn http_data_flows_until_the_transfer_ends(pair: &Pair) {
+    let agreement = pair.agreement(&pair.http_dataset("traffic")).await.unwrap();
+    let transfer = pair.transfer(&agreement).await.unwrap();
+    let id = text(&transfer, "id").to_owned();
+    let theirs = at_provider(pair, &transfer).await;
+    let endpoint = text(&transfer, "localEndpoint").to_owned();
+    let address = format!("{endpoint}{ENTITIES}");
+    let body: Value = serde_json::from_slice(&answers(&address, 200).await).unwrap();
+    assert_eq!(body[0]["asked"], ENTITIES);
+
+    // What the dataset does not admit is refused by the provider, and says so.
+    let (status, _) = read(&format!("{endpoint}/ngsi-ld/v1/subscriptions"), &[]).await.unwrap();
+    assert!((400..500).contains(&status), "{status}");
+
+    // As a local broker: the tenant chooses the flow.
+    let local = format!("{}{ENTITIES}", pair.consumer.data.local());
+    let (status, body) = read(&local, &[("NGSILD-Tenant", &id)]).await.unwrap();
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+
+    let (consumer, provider) = (pair.consumer.api(), pair.provider.api());
+    provider.command(TRANSFER, &theirs, "suspend", json!({})).await.unwrap();
+    consumer.reaches(TRANSFER, &id, &["SUSPENDED"]).await.unwrap();
+    refuses(&address).await;
+    provider.reaches(TRANSFER, &theirs, &["SUSPENDED"]).await.unwrap();
+    provider.command(TRANSFER, &theirs, "resume", json!({})).await.unwrap();
+    consumer.reaches(TRANSFER, &id, &["STARTED"]).await.unwrap();
+    answers(&address, 200).await;
+    provider.reaches(TRANSFER, &theirs, &["STARTED"]).await.unwrap();
+
+    // The other side may suspend as well, and then it is the one to go on.
+    consumer.command(TRANSFER, &id, "suspend", json!({})).await.unwrap();
+    provider.reaches(TRANSFER, &theirs, &["SUSPENDED"]).await.unwrap();
+    refuses(&address).await;
+    consumer.reaches(TRANSFER, &id, &["SUSPENDED"]).await.unwrap();
+    consumer.command(TRANSFER, &id, "resume", json!({})).await.unwrap();
+    provider.reaches(TRANSFER, &theirs, &["STARTED"]).await.unwrap();
+    consumer.reaches(TRANSFER, &id, &["STARTED"]).await.unwrap();
+    answers(&address, 200).await;
+
+    consumer.command(TRANSFER, &id, "terminate", json!({})).await.unwrap();
+    provider.reaches(TRANSFER, &theirs, &["TERMINATED"]).await.unwrap();
+    consumer.reaches(TRANSFER, &id, &["TERMINATED"]).await.unwrap();
+    refuses(&address).await;
+}
+
+pub async fn a_file_arrives_whole_and_in_parts(pair: &Pair) {
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
+    pair.put_file("gauge.csv", &bytes).unwrap();
+    let source = json!({"files": {"root": FILES, "path": "gauge.csv"}});
+    let dataset = json!({"id": "gauge", "title": "a flood gauge", "source": source});
+    let agreement = pair.agreement(&dataset).await.unwrap();
+    let transfer = pair.transfer(&agreement).await.unwrap();
+    let endpoint = text(&transfer, "localEndpoint").to_owned();
+    assert!(answers(&endpoint, 200).await == bytes, "the file arrived changed");
+    let (status, part) = read(&endpoint, &[("Range", "bytes=1000-1999")]).await.unwrap();
+    assert_eq!(status, 206);
+    assert!(part == bytes[1000..2000], "the part is another one");
+
+    let id = text(&transfer, "id");
+    let theirs = at_provider(pair, &transfer).await;
+    pair.provider.api().command(TRANSFER, &theirs, "complete", json!({})).await.unwrap();
+    pair.consumer.api().reaches(TRANSFER, id, &["COMPLETED"]).await.unwrap();
+    refuses(&endpoint).await;
+}

@@ -1,0 +1,52 @@
+//! Two installations from end to end, on SQLite and on PostgreSQL. Whatever either control plane sends is held against
+//! the published schemas.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod story;
+
+use tck::pair::Pair;
+use tck::postgres::Postgres;
+use tck::schemas::Schemas;
+
+fn assert_valid(pair: &Pair) {
+    let schemas = Schemas::load().unwrap();
+    for recorder in pair.recorders() {
+        let exchanges = recorder.exchanges();
+        assert!(!exchanges.is_empty(), "the recorder saw nothing");
+        let faults = schemas.faults_of(&exchanges);
+        assert!(faults.is_empty(), "messages that are not valid:\n{}", faults.join("\n"));
+    }
+}
+
+/// Every part of the story as a test of its own, on SQLite.
+macro_rules! on_sqlite {
+    ($($part:ident)*) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $part() {
+            let pair = Pair::start().await.unwrap();
+            story::$part(&pair).await;
+            assert_valid(&pair);
+        })*
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn the_whole_story_on_postgresql() {
+            let server = Postgres::start().unwrap();
+            let databases = ["provider", "consumer"].map(|name| Some(server.database(name).unwrap()));
+            let pair = Pair::start_on(databases).await.unwrap();
+            $(story::$part(&pair).await;)*
+            assert_valid(&pair);
+        }
+    };
+}
+
+on_sqlite! {
+    a_long_catalog_comes_in_pages
+    a_catalog_shows_what_the_caller_may_see
+    an_agreement_is_reached_and_kept_on_both_sides
+    a_counter_offer_is_agreed_on
+    the_provider_makes_the_first_offer
+    a_refusal_names_rule_and_fact
+    a_repeated_request_finds_the_same_process
+    http_data_flows_until_the_transfer_ends
+    a_file_arrives_whole_and_in_parts
+}
