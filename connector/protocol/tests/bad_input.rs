@@ -104,6 +104,8 @@ fn contexts() {
             _ => refused(r, body, "context_conflict", name),
         }
     }
+    let vocabulary = json!({"@vocab": "https://w3id.org/dspace/2025/1/", "odrl": "@https://evil.example/"});
+    refused(r, with(request(), "/@context", vocabulary), "context_conflict", "odrl");
     refused(r, with(request(), "/dspace:consumerPid", json!("urn:other")), "duplicate_member", "consumerPid");
 }
 

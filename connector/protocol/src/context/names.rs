@@ -138,16 +138,15 @@ impl<'a> Names<'a> {
         self.own.extend(resolved);
     }
 
-    /// The terms of the DSP context are protected: a message must not give them another meaning.
+    /// The terms of the DSP context are protected: a message must not give them another meaning. Its prefixes keep theirs
+    /// even where the context is not listed.
     fn check_protected(&self) -> Result<(), MessageError> {
-        if !self.dsp {
-            return Ok(());
-        }
         for (name, iri) in &self.own {
             let prefix_clash = PREFIXES.iter().any(|(prefix, namespace)| prefix == name && namespace != iri);
-            let term_clash = terms::TERMS
-                .iter()
-                .any(|(term, namespace, _)| term == name && iri.strip_prefix(namespace) != Some(term));
+            let term_clash = self.dsp
+                && terms::TERMS
+                    .iter()
+                    .any(|(term, namespace, _)| term == name && iri.strip_prefix(namespace) != Some(term));
             if prefix_clash || term_clash {
                 let name = shorten(name);
                 return Err(MessageError::new(
