@@ -1,0 +1,340 @@
+//! Configuration: read completely, every fault told, before a port is opened.
+
+mod listener;
+mod reader;
+mod settings;
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{Environment, File, FileFormat};
+use http::HeaderValue;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
+use url::Url;
+
+pub use listener::Listener;
+use reader::Reader;
+pub use settings::{SETTINGS, Setting, reference};
+
+/// Prefix of settings in the environment: `HANSA_DATAPLANE__PUBLIC__LISTEN`.
+pub const ENVIRONMENT_PREFIX: &str = "HANSA_DATAPLANE";
+/// Shortest shared secret that is accepted, in characters.
+const MIN_SECRET: usize = 16;
+
+/// Why the configuration is not usable: all faults, each naming its setting.
+#[derive(Debug, Error)]
+#[error("the configuration has {} fault(s):\n  {}", .0.len(), .0.join("\n  "))]
+pub struct ConfigError(pub Vec<String>);
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Name of this data plane.
+    pub id: String,
+    /// Folder for the store and received files.
+    pub data_dir: PathBuf,
+    /// Threads of the public and local listeners.
+    pub workers: usize,
+    /// Time for running requests after the stop signal.
+    pub drain: Duration,
+    /// One JSON object for each line of the log.
+    pub log_json: bool,
+    /// Filter of the log.
+    pub log_filter: String,
+    /// Listener for partners.
+    pub public: Listener,
+    /// Limits of the public listener.
+    pub limits: Limits,
+    /// Listener for the control plane.
+    pub signaling: Listener,
+    /// How long prepare and start may take before they are answered with 202.
+    pub answer_within: Duration,
+    /// Listener for our own readers.
+    pub local: Listener,
+    /// Token that local readers must send.
+    pub local_token: Option<SecretString>,
+    /// Signaling address of the control plane.
+    pub control_plane_url: Url,
+    /// Secret shared with the control plane.
+    pub control_plane_token: SecretString,
+    /// What addresses of partners may be.
+    pub partners: Partners,
+    /// Time limits towards sources and partners.
+    pub timeouts: Timeouts,
+    /// Credentials for sources by name.
+    pub credentials: HashMap<String, Credential>,
+    /// Folders for file sources by name.
+    pub file_roots: HashMap<String, PathBuf>,
+}
+
+/// Limits on what partners send.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest request body towards a source, in bytes.
+    pub max_request_body: u64,
+    /// Further request headers that reach a source, lower case.
+    pub pass_headers: Arc<[String]>,
+    /// Open connections for each thread.
+    pub max_connections: usize,
+    /// Largest pushed body, in bytes.
+    pub inbox_max_file: u64,
+    /// Most pushed files of one flow.
+    pub inbox_max_files: u64,
+}
+
+/// Rules for addresses that partners give us.
+#[derive(Debug, Clone)]
+pub struct Partners {
+    /// Loopback, private and link-local hosts are reachable.
+    pub danger_allow_private_addresses: bool,
+    /// `http:` is accepted outside loopback.
+    pub danger_allow_plain_http: bool,
+    /// Further trusted authorities, DER.
+    pub authorities: Vec<CertificateDer<'static>>,
+}
+
+/// Time limits towards sources and partners.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the head of an answer.
+    pub head: Duration,
+    /// For a pause inside a body.
+    pub idle: Duration,
+}
+
+/// A credential of ours for a source. `Debug` hides the value.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Sent only to addresses that begin with this.
+    pub url_prefix: Url,
+    /// Value of `Authorization`, marked as sensitive.
+    pub authorization: Option<HeaderValue>,
+    /// Fixed NGSI-LD tenant.
+    pub tenant: Option<HeaderValue>,
+}
+
+impl Config {
+    /// Reads the file and the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault found.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError(vec![format!("cannot read `{}`: {error}", path.display())]))?;
+        let environment = Environment::with_prefix(ENVIRONMENT_PREFIX).prefix_separator("__").separator("__");
+        Self::read(&text, Some(environment))
+    }
+
+    /// Reads the text of a file, without the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault found.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        Self::read(text, None)
+    }
+
+    fn read(text: &str, environment: Option<Environment>) -> Result<Self, ConfigError> {
+        let mut builder = config::Config::builder().add_source(File::from_str(text, FileFormat::Toml));
+        if let Some(environment) = environment {
+            builder = builder.add_source(environment);
+        }
+        let tree = builder
+            .build()
+            .and_then(|built| built.cache.into_table())
+            .map_err(|error| ConfigError(vec![error.to_string()]))?;
+        let mut reader = Reader::new(tree);
+        let read = read_all(&mut reader);
+        let faults = reader.finish();
+        match read {
+            Some(config) if faults.is_empty() => Ok(config),
+            _ => Err(ConfigError(faults)),
+        }
+    }
+}
+
+/// `None` only after a fault was noted.
+fn read_all(reader: &mut Reader) -> Option<Config> {
+    let id = reader.required("id");
+    let data_dir = reader.path("data_dir").unwrap_or_default();
+    let workers: usize = reader.parsed("workers", "a number");
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let drain = seconds(reader, "drain_seconds");
+    let log_json = match reader.text("log.format").as_deref() {
+        Some("json") => true,
+        Some("text") => false,
+        _ => {
+            reader.fault("log.format", "must be `text` or `json`");
+            false
+        }
+    };
+    let log_filter = reader.text("log.filter").unwrap_or_default();
+    let public = Listener::read(reader, "public");
+    let signaling = Listener::read(reader, "signaling");
+    let answer_within = Duration::from_millis(reader.parsed("signaling.answer_within_ms", "a number of milliseconds"));
+    let local = Listener::read(reader, "local");
+    let local_token = reader.secret("local.token");
+    if local.as_ref().is_some_and(|listener| !listener.address.ip().is_loopback()) && local_token.is_none() {
+        reader.fault("local.token", "is required when the listener is not on loopback");
+    }
+    let limits = Limits {
+        max_request_body: reader.parsed("public.max_request_body_bytes", "a number of bytes"),
+        pass_headers: header_names(reader),
+        max_connections: reader.parsed("public.max_connections", "a number"),
+        inbox_max_file: reader.parsed("inbox.max_file_bytes", "a number of bytes"),
+        inbox_max_files: reader.parsed("inbox.max_files", "a number"),
+    };
+    let control_plane_url = required_url(reader, "control_plane.url");
+    let control_plane_token = reader.secret("control_plane.token");
+    match &control_plane_token {
+        None => reader.fault("control_plane.token", "is missing; set it or `control_plane.token_file`"),
+        Some(token) if token.expose_secret().chars().count() < MIN_SECRET => {
+            reader.fault("control_plane.token", format!("is shorter than {MIN_SECRET} characters"));
+        }
+        Some(_) => {}
+    }
+    let partners = Partners {
+        danger_allow_private_addresses: flag(reader, "partners.danger_allow_private_addresses"),
+        danger_allow_plain_http: flag(reader, "partners.danger_allow_plain_http"),
+        authorities: authorities(reader, "partners.ca_file"),
+    };
+    let timeouts = Timeouts {
+        connect: seconds(reader, "upstream.connect_timeout_seconds"),
+        head: seconds(reader, "upstream.head_timeout_seconds"),
+        idle: seconds(reader, "upstream.idle_timeout_seconds"),
+    };
+    let credentials = credentials(reader);
+    let file_roots = file_roots(reader);
+    Some(Config {
+        id,
+        data_dir,
+        workers: if workers == 0 { cores } else { workers },
+        drain,
+        log_json,
+        log_filter,
+        public: public?,
+        limits,
+        signaling: signaling?,
+        answer_within,
+        local: local?,
+        local_token,
+        control_plane_url: control_plane_url?,
+        control_plane_token: control_plane_token?,
+        partners,
+        timeouts,
+        credentials,
+        file_roots,
+    })
+}
+
+pub(crate) fn flag(reader: &mut Reader, key: &str) -> bool {
+    reader.parsed(key, "`true` or `false`")
+}
+
+fn seconds(reader: &mut Reader, key: &str) -> Duration {
+    Duration::from_secs(reader.parsed(key, "a whole number of seconds"))
+}
+
+/// An http or https address without credentials, query and fragment.
+pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("`{text}` is no URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("must be an http or https URL".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err("must be a URL without user, query and fragment".to_owned());
+    }
+    Ok(url)
+}
+
+fn required_url(reader: &mut Reader, key: &str) -> Option<Url> {
+    let text = reader.required(key);
+    if text.is_empty() {
+        return None;
+    }
+    parse_url(&text).map_err(|fault| reader.fault(key, fault)).ok()
+}
+
+fn header_names(reader: &mut Reader) -> Arc<[String]> {
+    let key = "public.pass_headers";
+    let text = reader.text(key).unwrap_or_default();
+    let mut names = Vec::new();
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match http::HeaderName::from_bytes(name.as_bytes()) {
+            Ok(name) => names.push(name.as_str().to_owned()),
+            Err(_) => reader.fault(key, format!("`{name}` is no header name")),
+        }
+    }
+    names.into()
+}
+
+fn authorities(reader: &mut Reader, key: &str) -> Vec<CertificateDer<'static>> {
+    let Some(path) = reader.path(key) else { return Vec::new() };
+    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&path).and_then(Iterator::collect);
+    match read {
+        Ok(list) if list.is_empty() => {
+            reader.fault(key, format!("`{}` holds no certificate", path.display()));
+            list
+        }
+        Ok(list) => list,
+        Err(error) => {
+            reader.fault(key, format!("cannot read `{}`: {error}", path.display()));
+            Vec::new()
+        }
+    }
+}
+
+fn credentials(reader: &mut Reader) -> HashMap<String, Credential> {
+    let mut found = HashMap::new();
+    for name in reader.names("credentials") {
+        let key = |member: &str| format!("credentials.{name}.{member}");
+        let prefix = required_url(reader, &key("url_prefix"));
+        let authorization = reader.secret(&key("authorization"));
+        let authorization = authorization.and_then(|secret| header_value(reader, &key("authorization"), &secret));
+        let tenant = reader.text(&key("tenant")).map(SecretString::from);
+        let tenant = tenant.and_then(|text| header_value(reader, &key("tenant"), &text));
+        if let Some(url_prefix) = prefix {
+            found.insert(name, Credential { url_prefix, authorization, tenant });
+        }
+    }
+    found
+}
+
+fn header_value(reader: &mut Reader, key: &str, secret: &SecretString) -> Option<HeaderValue> {
+    match HeaderValue::from_str(secret.expose_secret()) {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            Some(value)
+        }
+        Err(_) => {
+            reader.fault(key, "cannot stand in a header");
+            None
+        }
+    }
+}
+
+fn file_roots(reader: &mut Reader) -> HashMap<String, PathBuf> {
+    let mut found = HashMap::new();
+    for name in reader.names("file_roots") {
+        let key = format!("file_roots.{name}");
+        let Some(path) = reader.path(&key) else { continue };
+        match path.canonicalize() {
+            Ok(real) if real.is_dir() => {
+                found.insert(name, real);
+            }
+            Ok(_) => reader.fault(&key, format!("`{}` is no folder", path.display())),
+            Err(error) => reader.fault(&key, format!("cannot open `{}`: {error}", path.display())),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Every setting of the data plane: name, default, meaning. The reader and the reference in the docs are made from it.
+
+use std::fmt::Write as _;
+
+/// One setting, or one pattern of settings where the name holds `NAME`.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The key in the file, sections before the dot.
+    pub key: &'static str,
+    /// The value when nothing is said; `None` where there is none.
+    pub default: Option<&'static str>,
+    /// What it does, with the unit.
+    pub meaning: &'static str,
+}
+
+const fn setting(key: &'static str, default: Option<&'static str>, meaning: &'static str) -> Setting {
+    Setting { key, default, meaning }
+}
+
+/// All settings in the order of the reference.
+pub const SETTINGS: &[Setting] = &[
+    setting("id", None, "Name under which this data plane registers with its control plane. Required."),
+    setting("data_dir", Some("hansa-dataplane-data"), "Folder for the embedded store and for received files."),
+    setting("workers", Some("0"), "Threads for each of the public and local listeners; 0 means one for each core."),
+    setting("drain_seconds", Some("10"), "How long running requests may go on after SIGTERM."),
+    setting("log.format", Some("text"), "`text` for people or `json`, one object in a line."),
+    setting("log.filter", Some("info"), "What is logged, in the syntax of tracing's EnvFilter."),
+    setting("public.listen", Some("127.0.0.1:8290"), "Address of the listener for partners."),
+    setting("public.public_url", None, "Its address as partners see it. Required unless it listens on loopback."),
+    setting("public.cert_file", None, "PEM certificate chain; with it the listener speaks TLS."),
+    setting("public.key_file", None, "PEM private key for the certificate."),
+    setting(
+        "public.danger_plain_http",
+        Some("false"),
+        "Allow HTTP without TLS outside loopback: behind a TLS-ending proxy only.",
+    ),
+    setting("public.max_request_body_bytes", Some("16777216"), "Largest body that a partner may send to a source."),
+    setting("public.pass_headers", Some(""), "Further request headers that reach a source, comma-separated."),
+    setting("public.max_connections", Some("10000"), "Open connections for each thread; more have to wait."),
+    setting("signaling.listen", Some("127.0.0.1:8291"), "Address of the listener for the control plane."),
+    setting("signaling.public_url", None, "Its address as the control plane sees it. Required unless on loopback."),
+    setting(
+        "signaling.answer_within_ms",
+        Some("2000"),
+        "How long prepare and start may take; after it they are answered with 202 and a callback follows. 0: always.",
+    ),
+    setting("signaling.cert_file", None, "As for `public`."),
+    setting("signaling.key_file", None, "As for `public`."),
+    setting("signaling.danger_plain_http", Some("false"), "As for `public`."),
+    setting("local.listen", Some("127.0.0.1:8292"), "Address of the listener for our own readers of partners' data."),
+    setting("local.public_url", None, "Its address as our readers see it. Required unless on loopback."),
+    setting("local.cert_file", None, "As for `public`."),
+    setting("local.key_file", None, "As for `public`."),
+    setting("local.danger_plain_http", Some("false"), "As for `public`."),
+    setting("local.token", None, "Bearer token that readers must send. Required outside loopback."),
+    setting("local.token_file", None, "File with that token."),
+    setting("control_plane.url", None, "Signaling address of the control plane. Required."),
+    setting(
+        "control_plane.token",
+        None,
+        "Secret shared with the control plane, at least 16 characters. Required here or as a file.",
+    ),
+    setting("control_plane.token_file", None, "File with that secret."),
+    setting(
+        "partners.danger_allow_private_addresses",
+        Some("false"),
+        "Let data addresses of partners lead to loopback, private and link-local hosts: demos and closed networks only.",
+    ),
+    setting(
+        "partners.danger_allow_plain_http",
+        Some("false"),
+        "Let data addresses of partners be `http:` outside loopback.",
+    ),
+    setting(
+        "partners.ca_file",
+        None,
+        "PEM certificates of further authorities that partners' and sources' servers may use.",
+    ),
+    setting("upstream.connect_timeout_seconds", Some("10"), "Longest wait for a connection to a source or a partner."),
+    setting("upstream.head_timeout_seconds", Some("60"), "Longest wait for the head of an answer."),
+    setting("upstream.idle_timeout_seconds", Some("60"), "Longest pause inside the body of an answer."),
+    setting("inbox.max_file_bytes", Some("10737418240"), "Largest body that a partner may push."),
+    setting("inbox.max_files", Some("10000"), "Most files that one flow may push."),
+    setting("credentials.NAME.url_prefix", None, "The credential is sent only to addresses that begin with this."),
+    setting("credentials.NAME.authorization", None, "Value of the `Authorization` header for the source."),
+    setting("credentials.NAME.authorization_file", None, "File with that value."),
+    setting(
+        "credentials.NAME.tenant",
+        None,
+        "Fixed `NGSILD-Tenant` for the source; the caller's own is then not passed.",
+    ),
+    setting("file_roots.NAME", None, "Folder that file sources may name by NAME."),
+];
+
+/// The reference of all settings as a Markdown table.
+pub fn reference() -> String {
+    let mut text = String::from("| Setting | Default | Meaning |\n| --- | --- | --- |\n");
+    for setting in SETTINGS {
+        let default = match setting.default {
+            Some("") | None => "–".to_owned(),
+            Some(value) => format!("`{value}`"),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| `{}` | {} | {} |", setting.key, default, setting.meaning);
+    }
+    text
+}
+
+/// The setting with this key.
+pub(crate) fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}

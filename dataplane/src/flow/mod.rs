@@ -1,0 +1,170 @@
+//! Data flows: what was agreed when they came, and what changes while they live.
+
+mod record;
+mod run;
+mod table;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use dps_signaling::{DataAddress, DataFlowState, Direction};
+use policy_plan::EnforcementPlan;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use record::{FlowRecord, moves};
+pub(crate) use run::{Connection, Run, Ticket};
+pub(crate) use table::FlowTable;
+
+use crate::problem::Problem;
+use crate::source::Source;
+use crate::token::TokenHash;
+
+/// On which side of the transfer we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// We fetch or receive.
+    Consumer,
+    /// We serve or send.
+    Provider,
+}
+
+/// What does not change in the life of a flow.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    /// Our name for the flow.
+    pub(crate) id: String,
+    /// The control plane's name.
+    pub(crate) process_id: String,
+    pub(crate) role: Role,
+    pub(crate) direction: Direction,
+    pub(crate) profile: String,
+    pub(crate) counter_party_id: String,
+    pub(crate) agreement_id: String,
+    pub(crate) dataset_id: String,
+    pub(crate) labels: Vec<String>,
+    /// What the agreement admits. A provider always has one.
+    pub(crate) plan: Option<EnforcementPlan>,
+    /// The control plane whose key signed the plan.
+    pub(crate) control_plane: Option<String>,
+    /// Base address for this flow's callbacks, where the control plane named one.
+    pub(crate) callback_address: Option<String>,
+}
+
+impl Terms {
+    /// Whether the partner gets an address and a token from us: it reads from us, or it writes to us.
+    pub(crate) fn hands_out_address(&self) -> bool {
+        matches!((self.role, self.direction), (Role::Provider, Direction::Pull) | (Role::Consumer, Direction::Push))
+    }
+}
+
+/// What changes. A new one replaces the old one as a whole.
+#[derive(Clone)]
+pub(crate) struct Live {
+    pub(crate) state: DataFlowState,
+    /// The token that we gave to the partner.
+    pub(crate) token: Option<Issued>,
+    /// The address that the partner gave to us.
+    pub(crate) address: Option<DataAddress>,
+    /// Id of the message that led here: the same message again gets the same answer.
+    pub(crate) last_message: Option<String>,
+    /// When the flow came here, in milliseconds since the epoch.
+    pub(crate) changed_ms: i64,
+    /// Present while data may move.
+    pub(crate) run: Option<Arc<Run>>,
+}
+
+/// A token that we gave out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Issued {
+    pub(crate) hash: TokenHash,
+    /// Milliseconds since the epoch.
+    pub(crate) expires_ms: i64,
+}
+
+/// A data flow.
+pub(crate) struct Flow {
+    pub(crate) terms: Terms,
+    live: RwLock<Arc<Live>>,
+    /// Signals for one flow are handled one after the other.
+    pub(crate) gate: tokio::sync::Mutex<()>,
+    /// Until this millisecond the last positive decision of the rules holds.
+    allowed_until_ms: AtomicI64,
+    /// The partner wants its token without `Bearer`.
+    pub(crate) raw_token: AtomicBool,
+    /// The source, once it was opened.
+    source: OnceLock<Arc<Source>>,
+}
+
+impl Flow {
+    pub(crate) fn new(terms: Terms, live: Live) -> Self {
+        Self {
+            terms,
+            live: RwLock::new(Arc::new(live)),
+            gate: tokio::sync::Mutex::new(()),
+            allowed_until_ms: AtomicI64::new(i64::MIN),
+            raw_token: AtomicBool::new(false),
+            source: OnceLock::new(),
+        }
+    }
+
+    /// The present situation.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a new situation in place; the old run is cut unless the new situation carries it on.
+    pub(crate) fn publish(&self, live: Live) {
+        let next = Arc::new(live);
+        let before = {
+            let mut place = self.live.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *place, Arc::clone(&next))
+        };
+        if let Some(run) = &before.run
+            && !next.run.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, run))
+        {
+            run.cut();
+        }
+    }
+
+    /// The source, opened by `open` at the first use.
+    ///
+    /// # Errors
+    /// What `open` says; it is asked again the next time.
+    pub(crate) fn source(&self, open: impl FnOnce() -> Result<Source, Problem>) -> Result<Arc<Source>, Problem> {
+        if let Some(source) = self.source.get() {
+            return Ok(Arc::clone(source));
+        }
+        let source = Arc::new(open()?);
+        Ok(Arc::clone(self.source.get_or_init(|| source)))
+    }
+
+    /// Asks the agreement's rules. A positive answer is remembered until the next moment at which it could change.
+    ///
+    /// # Errors
+    /// The refusal with rule and fact.
+    pub(crate) fn judge(&self, now_ms: i64) -> Result<(), Problem> {
+        let Some(plan) = &self.terms.plan else { return Ok(()) };
+        if now_ms < self.allowed_until_ms.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let decision = plan.rules.decide(now_ms);
+        if !decision.allow {
+            return Err(Problem::from(decision.refusal()));
+        }
+        self.allowed_until_ms.store(decision.next_boundary_ms.unwrap_or(i64::MAX), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Flow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Flow")
+            .field("id", &self.terms.id)
+            .field("process_id", &self.terms.process_id)
+            .field("state", &self.live().state)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,103 @@
+//! The stored form of a flow.
+
+use std::sync::Arc;
+
+use dps_signaling::{DataAddress, DataFlowState, Direction, SignalError};
+use policy_plan::EnforcementPlan;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Flow, Issued, Live, Role, Run, Terms};
+use crate::token::TokenHash;
+
+/// A flow as it is kept over restarts. Our own tokens are kept as hashes; the partner's address is kept as it came.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FlowRecord {
+    pub(crate) id: String,
+    process_id: String,
+    role: Role,
+    push: bool,
+    profile: String,
+    counter_party_id: String,
+    agreement_id: String,
+    dataset_id: String,
+    labels: Vec<String>,
+    plan: Option<EnforcementPlan>,
+    control_plane: Option<String>,
+    callback_address: Option<String>,
+    state: String,
+    token_hash: Option<String>,
+    token_expires_ms: Option<i64>,
+    address: Option<Value>,
+    last_message: Option<String>,
+    changed_ms: i64,
+}
+
+impl FlowRecord {
+    /// The record of a flow in the situation `live`.
+    pub(crate) fn of(terms: &Terms, live: &Live) -> Self {
+        Self {
+            id: terms.id.clone(),
+            process_id: terms.process_id.clone(),
+            role: terms.role,
+            push: terms.direction == Direction::Push,
+            profile: terms.profile.clone(),
+            counter_party_id: terms.counter_party_id.clone(),
+            agreement_id: terms.agreement_id.clone(),
+            dataset_id: terms.dataset_id.clone(),
+            labels: terms.labels.clone(),
+            plan: terms.plan.clone(),
+            control_plane: terms.control_plane.clone(),
+            callback_address: terms.callback_address.clone(),
+            state: live.state.as_wire().to_owned(),
+            token_hash: live.token.map(|token| token.hash.to_hex()),
+            token_expires_ms: live.token.map(|token| token.expires_ms),
+            address: live.address.as_ref().map(DataAddress::encode),
+            last_message: live.last_message.clone(),
+            changed_ms: live.changed_ms,
+        }
+    }
+
+    /// The flow again, with a new run where data may move.
+    ///
+    /// # Errors
+    /// [`SignalError`] when the record names no state or holds no address.
+    pub(crate) fn revive(self) -> Result<Flow, SignalError> {
+        let state = DataFlowState::parse(&self.state)?;
+        let hash = self.token_hash.as_deref().and_then(TokenHash::from_hex);
+        let direction = if self.push { Direction::Push } else { Direction::Pull };
+        let live = Live {
+            state,
+            token: hash.zip(self.token_expires_ms).map(|(hash, expires_ms)| Issued { hash, expires_ms }),
+            address: self.address.as_ref().map(DataAddress::decode).transpose()?,
+            last_message: self.last_message,
+            changed_ms: self.changed_ms,
+            run: moves(self.role, direction, state).then(|| Arc::new(Run::default())),
+        };
+        let terms = Terms {
+            id: self.id,
+            process_id: self.process_id,
+            role: self.role,
+            direction,
+            profile: self.profile,
+            counter_party_id: self.counter_party_id,
+            agreement_id: self.agreement_id,
+            dataset_id: self.dataset_id,
+            labels: self.labels,
+            plan: self.plan,
+            control_plane: self.control_plane,
+            callback_address: self.callback_address,
+        };
+        Ok(Flow::new(terms, live))
+    }
+}
+
+/// Whether data may move: in STARTED, and for what is pushed to us already in PREPARED (DPS, push sequence).
+pub(crate) fn moves(role: Role, direction: Direction, state: DataFlowState) -> bool {
+    match state {
+        DataFlowState::Started => true,
+        DataFlowState::Prepared => role == Role::Consumer && direction == Direction::Push,
+        _ => false,
+    }
+}

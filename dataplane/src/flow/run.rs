@@ -1,0 +1,147 @@
+//! One period in which a flow may move data, and the connections that move it.
+
+use std::collections::HashMap;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+/// A second handle on a client's socket, only used to close it.
+#[derive(Debug)]
+pub(crate) struct Connection(TcpStream);
+
+impl Connection {
+    /// Takes a duplicate of the socket.
+    pub(crate) fn new(socket: TcpStream) -> Self {
+        Self(socket)
+    }
+
+    /// Closes both directions at once: a reader sees its stream break off, even when it was not reading.
+    fn cut(&self) {
+        // The peer may have gone already.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+/// A period from STARTED (or PREPARED, for what is pushed to us) to the next signal that ends it.
+///
+/// Every stream enters before its first byte. Cutting the run refuses further entries, closes the sockets of all streams that
+/// are in, and makes their bodies fail, so that no reader takes the end for a regular one.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    over: AtomicBool,
+    ended: CancellationToken,
+    streams: Mutex<Streams>,
+}
+
+#[derive(Debug, Default)]
+struct Streams {
+    next: u64,
+    open: HashMap<u64, Option<Arc<Connection>>>,
+}
+
+impl Run {
+    /// Whether the run was cut.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Resolves when the run is cut.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+
+    /// Whether any stream is in.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.streams().open.is_empty()
+    }
+
+    /// Lets a stream in; `None` when the run is over.
+    pub(crate) fn enter(self: &Arc<Self>, connection: Option<Arc<Connection>>) -> Option<Ticket> {
+        let mut streams = self.streams();
+        if self.is_over() {
+            return None;
+        }
+        let number = streams.next;
+        streams.next += 1;
+        streams.open.insert(number, connection);
+        drop(streams);
+        Some(Ticket { run: Arc::clone(self), number })
+    }
+
+    /// Ends the run: nobody gets in, whoever is in is thrown out.
+    pub(crate) fn cut(&self) {
+        let open = {
+            let mut streams = self.streams();
+            self.over.store(true, Ordering::Release);
+            std::mem::take(&mut streams.open)
+        };
+        self.ended.cancel();
+        for connection in open.into_values().flatten() {
+            connection.cut();
+        }
+    }
+
+    fn streams(&self) -> std::sync::MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Proof that a stream is part of a run; leaving is dropping it.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    run: Arc<Run>,
+    number: u64,
+}
+
+impl Ticket {
+    /// Whether the run was cut.
+    pub(crate) fn is_over(&self) -> bool {
+        self.run.is_over()
+    }
+
+    /// Resolves when the run is cut.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.run.ended()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.run.streams().open.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_cut_run_lets_nobody_in_and_closes_who_is_in() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let run = Arc::new(Run::default());
+        let ticket = run.enter(Some(Arc::new(Connection::new(server.try_clone().unwrap())))).unwrap();
+        assert!(run.is_busy() && !ticket.is_over());
+        run.cut();
+        assert!(ticket.is_over() && ticket.ended().is_cancelled());
+        assert!(run.enter(None).is_none());
+        assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "the socket is shut while `server` is still open");
+    }
+
+    #[test]
+    fn leaving_is_dropping() {
+        let run = Arc::new(Run::default());
+        let first = run.enter(None).unwrap();
+        let second = run.enter(None).unwrap();
+        drop(first);
+        assert!(run.is_busy());
+        drop(second);
+        assert!(!run.is_busy());
+    }
+}

@@ -1,0 +1,142 @@
+//! Admission of one data request. Code that reaches a source takes a [`Permitted`] value, and only this module makes one.
+//!
+//! The phases of a request: find the flow, authenticate by the token, check the flow's state, check method, path and query,
+//! ask the agreement's rules, enter the run. Nothing behind the data plane is touched before the last one.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::{StatusCode, header};
+use dps_signaling::{DataFlowState, Direction};
+
+use crate::clock::now_ms;
+use crate::flow::{Connection, Flow, Live, Role, Ticket};
+use crate::plane::Plane;
+use crate::problem::{Fault, Problem};
+use crate::token;
+
+/// Proof that a request may use `T`, and its place in the flow's run.
+#[derive(Debug)]
+pub(crate) struct Permitted<T> {
+    target: T,
+    ticket: Ticket,
+}
+
+impl<T> Permitted<T> {
+    /// What may be used.
+    pub(crate) fn target(&self) -> &T {
+        &self.target
+    }
+
+    /// The place in the run.
+    pub(crate) fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    /// Gives the place on to the body of the answer.
+    pub(crate) fn into_ticket(self) -> Ticket {
+        self.ticket
+    }
+}
+
+/// A request for data, as far as it has to be judged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) flow_id: &'a str,
+    /// What follows the flow's address, percent-encoded; empty for the address itself.
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+}
+
+/// Admits a partner's request to one of our sources.
+///
+/// # Errors
+/// 401 without the right token; 403, 405, 400, 414 with the reason when the flow, the dataset or the agreement refuse.
+pub(crate) fn pull(plane: &Plane, request: &HttpRequest, asked: Asked<'_>) -> Result<Permitted<Arc<Flow>>, Problem> {
+    let (flow, live) = authenticate(plane, request, asked.flow_id, Role::Provider, Direction::Pull)?;
+    running(&live)?;
+    let Some(plan) = &flow.terms.plan else { return Err(not_valid()) };
+    let path = if asked.path.is_empty() { "/" } else { asked.path };
+    plan.admission.check(request.method().as_str(), path, asked.query).map_err(|refusal| {
+        let problem = Problem::from(refusal);
+        match header::HeaderValue::from_str(&plan.admission.methods.join(", ")) {
+            Ok(allow) if problem.status() == StatusCode::METHOD_NOT_ALLOWED => {
+                problem.with_header(header::ALLOW, allow)
+            }
+            _ => problem,
+        }
+    })?;
+    enter(flow, &live, connection(request))
+}
+
+/// Admits what a partner pushes to us.
+///
+/// # Errors
+/// 401 without the right token; 403 when the flow is not ready.
+pub(crate) fn push(plane: &Plane, request: &HttpRequest, flow_id: &str) -> Result<Permitted<Arc<Flow>>, Problem> {
+    let (flow, live) = authenticate(plane, request, flow_id, Role::Consumer, Direction::Push)?;
+    if live.state != DataFlowState::Prepared {
+        running(&live)?;
+    }
+    enter(flow, &live, connection(request))
+}
+
+/// Admits a local reader of a partner's data.
+///
+/// # Errors
+/// 403 when the flow is not started or the agreement refuses.
+pub(crate) fn local(flow: Arc<Flow>, request: &HttpRequest) -> Result<Permitted<Arc<Flow>>, Problem> {
+    let live = flow.live();
+    running(&live)?;
+    enter(flow, &live, connection(request))
+}
+
+fn enter(flow: Arc<Flow>, live: &Live, connection: Option<Arc<Connection>>) -> Result<Permitted<Arc<Flow>>, Problem> {
+    flow.judge(now_ms())?;
+    let ticket = live.run.as_ref().and_then(|run| run.enter(connection)).ok_or_else(crate::proxy::ended_meanwhile)?;
+    Ok(Permitted { target: flow, ticket })
+}
+
+/// The flow that the token in the request is bound to. Whether the flow or the token is unknown cannot be told from outside.
+fn authenticate(
+    plane: &Plane,
+    request: &HttpRequest,
+    flow_id: &str,
+    role: Role,
+    direction: Direction,
+) -> Result<(Arc<Flow>, Arc<Live>), Problem> {
+    let value = request.headers().get(header::AUTHORIZATION);
+    let Some(presented) = value.and_then(|value| token::presented(value.as_bytes())) else {
+        return Err(Problem::unauthorized("a data request needs the token of its transfer in `Authorization`"));
+    };
+    let flow = plane.flows.by_id(flow_id).ok_or_else(not_valid)?;
+    if (flow.terms.role, flow.terms.direction) != (role, direction) {
+        return Err(not_valid());
+    }
+    let live = flow.live();
+    let issued = live.token.filter(|issued| issued.hash.matches(presented)).ok_or_else(not_valid)?;
+    if issued.expires_ms <= now_ms() {
+        return Err(Problem::unauthorized("the token has expired; suspend and resume the transfer for a new one"));
+    }
+    Ok((flow, live))
+}
+
+fn not_valid() -> Problem {
+    Problem::unauthorized("the token is not valid for this address")
+}
+
+fn running(live: &Live) -> Result<(), Problem> {
+    let (code, detail) = match live.state {
+        DataFlowState::Started => return Ok(()),
+        DataFlowState::Suspended => ("flow_suspended", "the transfer is suspended".to_owned()),
+        DataFlowState::Completed | DataFlowState::Terminated => {
+            ("flow_ended", format!("the transfer has ended: {}", live.state))
+        }
+        state => ("flow_not_started", format!("the transfer has not started: {state}")),
+    };
+    Err(Problem::new(StatusCode::FORBIDDEN, code, Fault::Caller, detail))
+}
+
+fn connection(request: &HttpRequest) -> Option<Arc<Connection>> {
+    request.conn_data::<Arc<Connection>>().cloned()
+}

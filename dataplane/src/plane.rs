@@ -1,0 +1,266 @@
+//! What all listeners and background tasks share.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use dps_signaling::{ControlPlaneRegistration, Dialect, FlowRequest, SignalError};
+use policy_plan::{EnforcementPlan, PlanError, PlanVerifier, verify};
+use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+use url::Url;
+
+use crate::address::Guard;
+use crate::client::Client;
+use crate::config::{Config, parse_url};
+use crate::flow::{Flow, FlowRecord, FlowTable, Role};
+use crate::problem::Problem;
+use crate::signaling::callback::Callback;
+use crate::source::Source;
+use crate::store::{Change, Kind, Store, StoreError};
+
+/// Longest difference between our clock and the control plane's, in milliseconds.
+const CLOCK_SKEW_MS: i64 = 60_000;
+
+/// The data plane's state.
+pub(crate) struct Plane {
+    pub(crate) config: Config,
+    pub(crate) flows: FlowTable,
+    pub(crate) store: Store,
+    pub(crate) guard: Guard,
+    pub(crate) tls: rustls::ClientConfig,
+    /// Towards the control plane.
+    pub(crate) control: Client,
+    /// Towards partners that we push to.
+    pub(crate) partners: Client,
+    /// Towards sources that we push from.
+    pub(crate) sources: Client,
+    /// Callbacks that wait to be sent.
+    pub(crate) callbacks: mpsc::UnboundedSender<Callback>,
+    /// The control plane does not seem to know us.
+    pub(crate) forgotten: Notify,
+    /// Where background work runs.
+    pub(crate) background: Handle,
+    control_planes: RwLock<HashMap<String, ControlPlane>>,
+}
+
+/// A control plane that registered here.
+#[derive(Debug, Clone)]
+struct ControlPlane {
+    endpoint: String,
+    verifier: Option<PlanVerifier>,
+}
+
+impl ControlPlane {
+    fn new(registration: &ControlPlaneRegistration) -> Result<Self, Problem> {
+        parse_url(&registration.endpoint).map_err(|fault| Problem::bad_request("bad_endpoint", fault))?;
+        let verifier = registration.jwks().map(PlanVerifier::from_jwks).transpose();
+        let verifier = verifier.map_err(|error| Problem::bad_request(error.code(), error.to_string()))?;
+        Ok(Self { endpoint: registration.endpoint.trim_end_matches('/').to_owned(), verifier })
+    }
+}
+
+impl Plane {
+    /// Opens the store and takes up what it holds. Callbacks that are still owed come back for sending.
+    ///
+    /// # Errors
+    /// The store cannot be opened or read.
+    pub(crate) fn open(
+        config: Config,
+        tls: rustls::ClientConfig,
+        callbacks: mpsc::UnboundedSender<Callback>,
+        background: Handle,
+    ) -> Result<Self, StoreError> {
+        let store = Store::open(&config.data_dir)?;
+        let guard = Guard::new(&config.partners);
+        let timeouts = config.timeouts;
+        let plane = Self {
+            guard,
+            flows: FlowTable::default(),
+            control: Client::new(&tls, None, timeouts),
+            partners: Client::new(&tls, Some(guard), timeouts),
+            sources: Client::new(&tls, None, timeouts),
+            tls,
+            callbacks,
+            forgotten: Notify::new(),
+            background,
+            control_planes: RwLock::default(),
+            store,
+            config,
+        };
+        plane.restore()?;
+        Ok(plane)
+    }
+
+    fn restore(&self) -> Result<(), StoreError> {
+        for (id, registration) in self.store.load::<Value>(Kind::ControlPlane)? {
+            let known = ControlPlaneRegistration::decode(&registration)
+                .map_err(|error: SignalError| error.to_string())
+                .and_then(|registration| ControlPlane::new(&registration).map_err(|problem| problem.to_string()));
+            match known {
+                Ok(plane) => {
+                    self.control_planes.write().unwrap_or_else(PoisonError::into_inner).insert(id, plane);
+                }
+                Err(error) => tracing::error!(id, %error, "a stored control plane is not usable"),
+            }
+        }
+        for (id, record) in self.store.load::<FlowRecord>(Kind::Flow)? {
+            match record.revive() {
+                Ok(flow) => {
+                    self.flows.insert(&Arc::new(flow));
+                }
+                Err(error) => tracing::error!(id, %error, "a stored flow is not usable"),
+            }
+        }
+        for (_, callback) in self.store.load::<Callback>(Kind::Callback)? {
+            // The receiver lives as long as the plane.
+            let _ = self.callbacks.send(callback);
+        }
+        Ok(())
+    }
+
+    /// Keeps a control plane: where its callbacks go, and the key of its plans.
+    ///
+    /// # Errors
+    /// 400 for an endpoint or a key that cannot be used, 500 when the store fails.
+    pub(crate) async fn add_control_plane(&self, registration: &ControlPlaneRegistration) -> Result<(), Problem> {
+        let known = ControlPlane::new(registration)?;
+        let id = registration.controlplane_id.clone();
+        let change = Change::put(Kind::ControlPlane, &id, &registration.encode(Dialect::Rc3));
+        self.write(vec![change]).await?;
+        tracing::info!(control_plane = id, endpoint = known.endpoint, "a control plane registered");
+        self.control_planes.write().unwrap_or_else(PoisonError::into_inner).insert(id, known);
+        Ok(())
+    }
+
+    /// Forgets a control plane.
+    ///
+    /// # Errors
+    /// 404 when it is not known, 500 when the store fails.
+    pub(crate) async fn remove_control_plane(&self, id: &str) -> Result<(), Problem> {
+        if !self.control_planes.read().unwrap_or_else(PoisonError::into_inner).contains_key(id) {
+            return Err(Problem::not_found("unknown_control_plane", "there is no such control plane"));
+        }
+        self.write(vec![Ok(Change::forget(Kind::ControlPlane, id))]).await?;
+        self.control_planes.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        Ok(())
+    }
+
+    /// The plan in a request's metadata, checked, and the control plane that signed it. A provider must have one.
+    ///
+    /// # Errors
+    /// 400 that says what is wrong with the plan.
+    pub(crate) fn plan(
+        &self,
+        role: Role,
+        request: &FlowRequest,
+        now_ms: i64,
+    ) -> Result<Option<(String, EnforcementPlan)>, Problem> {
+        let Some(jws) = request.metadata.get("plan") else {
+            return match role {
+                Role::Consumer => Ok(None),
+                Role::Provider => {
+                    Err(Problem::bad_request("plan_missing", "member `metadata.plan` with the signed plan is missing"))
+                }
+            };
+        };
+        let jws = jws.as_str().ok_or_else(|| Problem::bad_request("wrong_type", "`metadata.plan` must be a string"))?;
+        let (id, plan) = self.verify(jws).map_err(|error| Problem::bad_request(error.code(), error.to_string()))?;
+        let fits = |name: &str, ours: &str, theirs: &str| {
+            if ours == theirs {
+                return Ok(());
+            }
+            let detail = format!("the plan's `{name}` is not that of the message");
+            Err(Problem::bad_request("plan_does_not_fit", detail))
+        };
+        let partner = if role == Role::Provider { &plan.consumer } else { &plan.provider };
+        fits("processId", &plan.process_id, &request.process_id)?;
+        fits("agreementId", &plan.agreement_id, &request.agreement_id)?;
+        fits("datasetId", &plan.dataset_id, &request.dataset_id)?;
+        fits("counter-party", partner, &request.counter_party_id)?;
+        if plan.issued_at > now_ms.saturating_add(CLOCK_SKEW_MS) {
+            return Err(Problem::bad_request("plan_from_the_future", "the plan is dated in the future"));
+        }
+        if role == Role::Provider && plan.source.is_none() {
+            return Err(Problem::bad_request("plan_without_source", "the plan names no source"));
+        }
+        Ok(Some((id, plan)))
+    }
+
+    fn verify(&self, jws: &str) -> Result<(String, EnforcementPlan), PlanError> {
+        let mut refusal = PlanError::UnknownKey;
+        for (id, known) in self.control_planes.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            let Some(verifier) = &known.verifier else { continue };
+            match verify(jws, verifier) {
+                Ok(plan) => return Ok((id.clone(), plan)),
+                Err(PlanError::UnknownKey) => {}
+                Err(error) => refusal = error,
+            }
+        }
+        Err(refusal)
+    }
+
+    /// Where a flow's callbacks go, without a slash at the end.
+    pub(crate) fn callback_base(&self, flow: &Flow) -> String {
+        if let Some(address) = &flow.terms.callback_address {
+            return address.clone();
+        }
+        let known = self.control_planes.read().unwrap_or_else(PoisonError::into_inner);
+        let signer = flow.terms.control_plane.as_ref().and_then(|id| known.get(id));
+        // Without a plan the only control plane is meant.
+        let found = signer.or_else(|| known.values().next().filter(|_| known.len() == 1));
+        found.map_or_else(
+            || self.config.control_plane_url.as_str().trim_end_matches('/').to_owned(),
+            |found| found.endpoint.clone(),
+        )
+    }
+
+    /// A `callbackAddress` counts only when it leads to a control plane that we know.
+    pub(crate) fn admitted_callback_address(&self, given: Option<&str>) -> Option<String> {
+        let url = Url::parse(given?).ok()?;
+        let known = self.control_planes.read().unwrap_or_else(PoisonError::into_inner);
+        let admitted = url.origin() == self.config.control_plane_url.origin()
+            || known
+                .values()
+                .any(|plane| Url::parse(&plane.endpoint).is_ok_and(|known| known.origin() == url.origin()));
+        if !admitted {
+            tracing::warn!("a callback address outside the known control planes is ignored");
+            return None;
+        }
+        Some(url.as_str().trim_end_matches('/').to_owned())
+    }
+
+    /// The flow's address for its partner.
+    pub(crate) fn public_address(&self, flow_id: &str) -> String {
+        format!("{}/flows/{flow_id}", self.config.public.public_url)
+    }
+
+    /// The flow's source, opened at the first use.
+    ///
+    /// # Errors
+    /// What the configuration lacks; the operator is at fault.
+    pub(crate) fn source(&self, flow: &Flow) -> Result<Arc<Source>, Problem> {
+        flow.source(|| {
+            let named = flow.terms.plan.as_ref().and_then(|plan| plan.source.as_ref());
+            let named = named.ok_or_else(|| Problem::bad_request("plan_without_source", "the flow has no source"))?;
+            let public = self.public_address(&flow.terms.id);
+            Source::open(named, &self.config.credentials, &self.config.file_roots, &public)
+        })
+    }
+
+    /// The folder for what a partner pushes to us under a process.
+    pub(crate) fn inbox(&self, process_id: &str) -> PathBuf {
+        self.config.data_dir.join("inbox").join(crate::inbox::folder_name(process_id))
+    }
+
+    /// Writes changes to the store.
+    ///
+    /// # Errors
+    /// 500; nothing is kept then.
+    pub(crate) async fn write(&self, changes: Vec<Result<Change, StoreError>>) -> Result<(), Problem> {
+        let changes: Result<Vec<Change>, StoreError> = changes.into_iter().collect();
+        let changes = changes.map_err(|error| Problem::internal(&error))?;
+        self.store.write(changes).await.map_err(|error| Problem::internal(&error))
+    }
+}

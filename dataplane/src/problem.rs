@@ -1,0 +1,211 @@
+//! Answers that say no: RFC 9457 problem details with a code, and whose fault it is.
+
+use std::fmt;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use dps_signaling::{Illegal, SignalError};
+use policy_plan::Refusal;
+use serde_json::{Map, Value};
+
+/// Who has to change something before the same request can succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The one who sent the request.
+    Caller,
+    /// The source or the partner behind us.
+    Peer,
+    /// This program.
+    Us,
+    /// Whoever configured this data plane.
+    Operator,
+}
+
+impl Fault {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Peer => "peer",
+            Self::Us => "us",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// A refusal or failure as it leaves the data plane. It never holds secrets or addresses behind the data plane.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    fault: Fault,
+    rule: Option<String>,
+    fact: Option<String>,
+    header: Option<(header::HeaderName, header::HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem with a stable code and a sentence for people.
+    pub fn new(status: StatusCode, code: &'static str, fault: Fault, detail: impl Into<String>) -> Self {
+        Self(Box::new(Parts { status, code, detail: detail.into(), fault, rule: None, fact: None, header: None }))
+    }
+
+    /// 400: the request cannot be read or does not fit.
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, Fault::Caller, detail)
+    }
+
+    /// 401: no token, or one that is not valid here. Both look the same from outside.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, "token_not_valid", Fault::Caller, detail);
+        problem.0.header = Some((header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer")));
+        problem
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, Fault::Caller, detail)
+    }
+
+    /// 405 with the methods that are admitted.
+    pub fn method_not_allowed(allow: &str, detail: impl Into<String>) -> Self {
+        let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_admitted", Fault::Caller, detail);
+        problem.0.header = header::HeaderValue::from_str(allow).ok().map(|value| (header::ALLOW, value));
+        problem
+    }
+
+    /// 500 without detail for the caller; the reason goes to the log.
+    pub fn internal(reason: &dyn fmt::Display) -> Self {
+        tracing::error!(%reason, "request failed inside the data plane");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", Fault::Us, "the data plane failed; see its log")
+    }
+
+    /// The status that it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The stable code.
+    #[cfg(test)]
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    /// Adds a response header.
+    pub fn with_header(mut self, name: header::HeaderName, value: header::HeaderValue) -> Self {
+        self.0.header = Some((name, value));
+        self
+    }
+
+    fn body(&self) -> Value {
+        let mut map = Map::new();
+        let mut put = |name: &str, value: Value| map.insert(name.to_owned(), value);
+        put("type", format!("urn:hansa:problem:{}", self.0.code).into());
+        put("title", self.0.status.canonical_reason().unwrap_or("error").into());
+        put("status", self.0.status.as_u16().into());
+        put("detail", self.0.detail.clone().into());
+        put("code", self.0.code.into());
+        if let Some(rule) = &self.0.rule {
+            put("rule", rule.clone().into());
+        }
+        if let Some(fact) = &self.0.fact {
+            put("fact", fact.clone().into());
+        }
+        put("fault", self.0.fault.as_str().into());
+        Value::Object(map)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.0.code, self.0.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.0.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut builder = HttpResponse::build(self.0.status);
+        builder.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        builder.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+        if let Some(pair) = &self.0.header {
+            builder.insert_header(pair.clone());
+        }
+        builder.body(self.body().to_string())
+    }
+}
+
+/// What the plan refuses: 405 for the method, 400 for what cannot be read, else 403.
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.code {
+            "method_not_admitted" => StatusCode::METHOD_NOT_ALLOWED,
+            "path_not_safe" | "query_not_safe" => StatusCode::BAD_REQUEST,
+            "request_too_long" => StatusCode::URI_TOO_LONG,
+            _ => StatusCode::FORBIDDEN,
+        };
+        let mut problem = Self::new(status, refusal.code, Fault::Caller, refusal.message);
+        problem.0.rule = refusal.rule;
+        problem.0.fact = refusal.fact;
+        problem
+    }
+}
+
+impl From<SignalError> for Problem {
+    fn from(error: SignalError) -> Self {
+        Self::bad_request(error.code, error.message)
+    }
+}
+
+impl From<Illegal> for Problem {
+    fn from(illegal: Illegal) -> Self {
+        match illegal.state {
+            Some(_) => Self::bad_request("wrong_state", illegal.to_string()),
+            None => Self::not_found("unknown_flow", illegal.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_says_code_fault_rule_and_fact() {
+        let refusal = Refusal {
+            code: "policy_denies",
+            message: "the agreement does not allow this".into(),
+            rule: Some("before noon".into()),
+            fact: Some("13:00".into()),
+        };
+        let problem = Problem::from(refusal);
+        assert_eq!(problem.status(), StatusCode::FORBIDDEN);
+        let body = problem.body();
+        assert_eq!(body["code"], "policy_denies");
+        assert_eq!(body["rule"], "before noon");
+        assert_eq!(body["fact"], "13:00");
+        assert_eq!(body["fault"], "caller");
+        assert_eq!(body["status"], 403);
+    }
+
+    #[test]
+    fn statuses_of_refusals() {
+        for (code, status) in [
+            ("method_not_admitted", 405),
+            ("path_not_safe", 400),
+            ("path_not_admitted", 403),
+            ("query_not_safe", 400),
+            ("query_not_admitted", 403),
+            ("request_too_long", 414),
+        ] {
+            let refusal = Refusal { code, message: String::new(), rule: None, fact: None };
+            assert_eq!(Problem::from(refusal).status().as_u16(), status, "{code}");
+        }
+    }
+}

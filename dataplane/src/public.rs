@@ -1,0 +1,91 @@
+//! The public listener: partners read from our sources and push into our inbox.
+
+use std::sync::Arc;
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use percent_encoding::percent_decode_str;
+
+use crate::flow::{Flow, Role};
+use crate::inbox;
+use crate::permit::{self, Asked, Permitted};
+use crate::plane::Plane;
+use crate::problem::Problem;
+use crate::proxy::Forwarder;
+use crate::source::Source;
+
+/// Answers every request of the public listener.
+///
+/// # Errors
+/// The problem that is answered.
+pub(crate) async fn serve(
+    request: HttpRequest,
+    payload: Payload,
+    plane: Data<Plane>,
+    forwarder: Data<Forwarder>,
+) -> Result<HttpResponse, Problem> {
+    let (flow_id, path) = split(request.uri().path())?;
+    let flow_id = percent_decode_str(flow_id).decode_utf8().map_err(|_| no_route())?;
+    let is_inbox = plane.flows.by_id(&flow_id).is_some_and(|flow| flow.terms.role == Role::Consumer);
+    if is_inbox {
+        let permitted = permit::push(&plane, &request, &flow_id)?;
+        return inbox::receive(&plane, &permitted, &request, path, payload).await;
+    }
+    let asked = Asked { flow_id: &flow_id, path, query: request.uri().query() };
+    let permitted = permit::pull(&plane, &request, asked)?;
+    read(&plane, &forwarder, permitted, &request, payload, asked).await
+}
+
+/// Reads from the source of a permitted flow.
+async fn read(
+    plane: &Plane,
+    forwarder: &Forwarder,
+    permitted: Permitted<Arc<Flow>>,
+    request: &HttpRequest,
+    payload: Payload,
+    asked: Asked<'_>,
+) -> Result<HttpResponse, Problem> {
+    let source = plane.source(permitted.target())?;
+    match source.as_ref() {
+        Source::Http(source) => {
+            let target = source.target(asked.path, asked.query)?;
+            let answer = forwarder.send(request, Some(payload), &target, permitted.ticket()).await?;
+            Ok(forwarder.answer(request, answer, &source.rewrite, permitted.into_ticket()))
+        }
+        Source::Files(source) => source.serve(request, asked.path, permitted.into_ticket()).await,
+    }
+}
+
+/// Splits `/flows/{id}/rest` into the id and the rest, both percent-encoded.
+pub(crate) fn split(path: &str) -> Result<(&str, &str), Problem> {
+    let rest = path.strip_prefix("/flows/").ok_or_else(no_route)?;
+    let (id, rest) = match rest.find('/') {
+        Some(place) => rest.split_at(place),
+        None => (rest, ""),
+    };
+    if id.is_empty() { Err(no_route()) } else { Ok((id, rest)) }
+}
+
+pub(crate) fn no_route() -> Problem {
+    Problem::not_found("unknown_path", "there is nothing at this path")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_split_as_they_came() {
+        for (path, expected) in [
+            ("/flows/a", Some(("a", ""))),
+            ("/flows/a/", Some(("a", "/"))),
+            ("/flows/a/b%2Fc//d", Some(("a", "/b%2Fc//d"))),
+            ("/flows/", None),
+            ("/flows", None),
+            ("/flows//x", None),
+            ("/x", None),
+        ] {
+            assert_eq!(split(path).ok(), expected, "{path}");
+        }
+    }
+}

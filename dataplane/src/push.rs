@@ -1,0 +1,191 @@
+//! Push: the source's data goes to the address that the partner gave.
+//!
+//! A file source sends each file in a request of its own. An HTTP source is read at the first path without wildcards that the
+//! dataset admits, page by page where the answer links to a next one; each page is a request.
+
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_util::stream;
+use http::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LINK};
+use http::{HeaderValue, Method, Request, Uri};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use policy_plan::{Admission, EnforcementPlan};
+
+use crate::client::{self, Outgoing};
+use crate::clock::now_ms;
+use crate::files::{Chunks, FileSource, media_type};
+use crate::flow::{Flow, Run};
+use crate::plane::Plane;
+use crate::source::{HttpSource, Source};
+
+/// Most pages of one push; an endless chain of links ends here, as an error.
+const MAX_PAGES: usize = 100_000;
+
+/// Sends everything. Ends early, as an error, when the run is cut; the caller then has nothing to tell.
+///
+/// # Errors
+/// A sentence for the control plane, without addresses or secrets.
+pub(crate) async fn send_all(plane: &Plane, flow: &Arc<Flow>, run: &Arc<Run>) -> Result<(), String> {
+    let ended = run.ended();
+    // The place in the run lets the watch see that data is moving.
+    let Some(_ticket) = run.enter(None) else { return Err("the flow has ended".to_owned()) };
+    flow.judge(now_ms()).map_err(|problem| problem.to_string())?;
+    let source = plane.source(flow).map_err(|problem| problem.to_string())?;
+    let sending = async {
+        match source.as_ref() {
+            Source::Files(source) => send_files(plane, flow, source).await,
+            Source::Http(source) => send_pages(plane, flow, source).await,
+        }
+    };
+    tokio::select! {
+        outcome = sending => outcome,
+        () = ended.cancelled() => Err("the flow was ended, or the agreement does not allow it any more".to_owned()),
+    }
+}
+
+async fn send_files(plane: &Plane, flow: &Flow, source: &FileSource) -> Result<(), String> {
+    let unreadable = |error: io::Error| format!("the source cannot be read: {error}");
+    for path in source.all().await.map_err(unreadable)? {
+        let (file, size) = source.read(&path).await.map_err(unreadable)?;
+        let mut chunks = Chunks::new(file, 0, size);
+        let frames = stream::poll_fn(move |context| match chunks.poll_next(context) {
+            Poll::Ready(Some(result)) => Poll::Ready(Some(result.map(Frame::data))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        let name = path.rsplit('/').next().unwrap_or(&path);
+        let disposition = format!("attachment; filename*=UTF-8''{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
+        let headers = [
+            (CONTENT_TYPE, HeaderValue::from_static(media_type(name))),
+            (CONTENT_LENGTH, HeaderValue::from(size)),
+            (CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).map_err(|error| error.to_string())?),
+        ];
+        deliver(plane, flow, StreamBody::new(frames).boxed_unsync(), headers.into_iter().collect()).await?;
+    }
+    Ok(())
+}
+
+async fn send_pages(plane: &Plane, flow: &Flow, source: &HttpSource) -> Result<(), String> {
+    let plan = flow.terms.plan.as_ref().ok_or("the flow has no plan")?;
+    let (path, query) = first_page(plan);
+    let mut target = source.target(&path, query.as_deref()).map_err(|problem| problem.to_string())?;
+    for _ in 0..MAX_PAGES {
+        let mut request = Request::builder().method(Method::GET).uri(target.uri.clone());
+        if let Some(authorization) = &target.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        if let Some(tenant) = &target.tenant {
+            request = request.header("ngsild-tenant", tenant.clone());
+        }
+        let request = request.body(client::empty()).map_err(|error| error.to_string())?;
+        let answer = plane.sources.send(request).await.map_err(|_| "the source gives no answer".to_owned())?;
+        if !answer.status().is_success() {
+            return Err(format!("the source answered {}", answer.status().as_u16()));
+        }
+        let links = answer.headers().get_all(LINK);
+        let next = links.iter().filter_map(|value| value.to_str().ok()).find_map(|value| source.rewrite.next(value));
+        let kept = [CONTENT_TYPE, CONTENT_LENGTH]
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), answer.headers().get(name)?.clone())))
+            .collect();
+        let body = answer.into_body().map_err(io::Error::other).boxed_unsync();
+        deliver(plane, flow, body, kept).await?;
+        let Some(next) = next else { return Ok(()) };
+        target.uri = Uri::try_from(next.as_str()).map_err(|error| error.to_string())?;
+    }
+    Err("the source's pages have no end".to_owned())
+}
+
+/// Sends one body to the partner.
+async fn deliver(
+    plane: &Plane,
+    flow: &Flow,
+    body: Outgoing,
+    headers: Vec<(HeaderName, HeaderValue)>,
+) -> Result<(), String> {
+    let live = flow.live();
+    let address = live.address.as_ref().ok_or("the partner gave no data address")?;
+    let endpoint =
+        plane.guard.check(address.endpoint.as_deref().unwrap_or_default()).map_err(|error| error.to_string())?;
+    let mut request = Request::builder().method(Method::POST).uri(endpoint.as_str());
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    if let Some(token) = address.property("authorization") {
+        let text = if token.to_ascii_lowercase().starts_with("bearer ") {
+            token.to_owned()
+        } else {
+            format!("Bearer {token}")
+        };
+        let mut value = HeaderValue::from_str(&text).map_err(|_| "the partner's token cannot stand in a header")?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    let request = request.body(body).map_err(|error| error.to_string())?;
+    let answer = plane.partners.send_while_moving(request).await;
+    let answer = answer.map_err(|_| "the partner's address gives no answer".to_owned())?;
+    if answer.status().is_success() {
+        Ok(())
+    } else {
+        Err(format!("the partner answered {}", answer.status().as_u16()))
+    }
+}
+
+/// Where an HTTP source is read: the first plain path that the dataset admits, with the parameters that it demands.
+fn first_page(plan: &EnforcementPlan) -> (String, Option<String>) {
+    let admission: &Admission = &plan.admission;
+    let path = admission.paths.iter().find(|path| !path.contains('*')).cloned().unwrap_or_default();
+    let required = admission.query.iter().flatten().filter(|rule| rule.required);
+    let query: Vec<String> = required
+        .map(|rule| {
+            let values: Vec<String> = rule.values.iter().flatten().map(|value| encoded(value)).collect();
+            format!("{}={}", encoded(&rule.name), values.join(","))
+        })
+        .collect();
+    let path = path.split('/').map(encoded).collect::<Vec<_>>().join("/");
+    (path, (!query.is_empty()).then(|| query.join("&")))
+}
+
+fn encoded(text: &str) -> String {
+    const PLAIN: &percent_encoding::AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+    utf8_percent_encode(text, PLAIN).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use policy_plan::{QueryRule, Residual};
+
+    use super::*;
+
+    #[test]
+    fn the_first_page_is_what_the_dataset_names() {
+        let mut plan = EnforcementPlan {
+            process_id: String::new(),
+            agreement_id: String::new(),
+            dataset_id: String::new(),
+            provider: String::new(),
+            consumer: String::new(),
+            issued_at: 0,
+            rules: Residual::default(),
+            source: None,
+            admission: Admission {
+                methods: vec![],
+                paths: vec!["/ngsi-ld/v1/types/**".into(), "/ngsi-ld/v1/entities".into()],
+                query: Some(vec![QueryRule {
+                    name: "type".into(),
+                    values: Some(vec!["A".into(), "B C".into()]),
+                    required: true,
+                }]),
+            },
+            max_token_seconds: 1,
+        };
+        assert_eq!(first_page(&plan), ("/ngsi-ld/v1/entities".to_owned(), Some("type=A,B%20C".to_owned())));
+        plan.admission = Admission::default();
+        assert_eq!(first_page(&plan), (String::new(), None));
+    }
+}

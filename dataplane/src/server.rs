@@ -1,0 +1,239 @@
+//! The three listeners: bound, served, drained.
+
+use std::any::Any;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Extensions, Server, ServerHandle};
+use actix_web::rt::net::TcpStream;
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpServer, Route};
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::JoinHandle;
+use tokio_rustls::server::TlsStream;
+
+use crate::client::{self, Client};
+use crate::config::{Config, Listener};
+use crate::flow::Connection;
+use crate::plane::Plane;
+use crate::proxy::Forwarder;
+use crate::store::StoreError;
+use crate::{local, public, signaling, watch};
+
+/// Bytes gathered before a write to a reader; with a chunk on top it stays below the size that actix keeps for reuse.
+const WRITE_BUFFER: usize = 64 * 1024;
+/// How long a connection may stay silent between requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long the head of a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why the data plane does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A port cannot be had.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address from the configuration.
+        address: SocketAddr,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The embedded store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// TLS towards others cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// A running data plane.
+#[derive(Debug)]
+pub struct Running {
+    handles: Vec<ServerHandle>,
+    servers: Vec<JoinHandle<io::Result<()>>>,
+    background: Vec<JoinHandle<()>>,
+    /// Where partners are served.
+    pub public: SocketAddr,
+    /// Where the control plane is served.
+    pub signaling: SocketAddr,
+    /// Where our own readers are served.
+    pub local: SocketAddr,
+}
+
+impl Running {
+    /// Takes no new requests, lets running ones end within the drain time, and closes the store.
+    pub async fn stop(self) {
+        futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
+        for task in &self.background {
+            task.abort();
+        }
+        for server in self.servers.into_iter() {
+            if let Ok(Err(error)) = server.await {
+                tracing::warn!(%error, "a listener ended with an error");
+            }
+        }
+    }
+
+    /// Ends at once, as a power failure would: nothing is drained.
+    pub async fn kill(self) {
+        for task in &self.background {
+            task.abort();
+        }
+        futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(false))).await;
+    }
+}
+
+/// Starts the data plane: opens the store, binds all ports, serves, registers with the control plane.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running then.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let (sender, callbacks) = unbounded_channel();
+    let tls = client::tls(&config.partners.authorities)?;
+    let plane = Data::new(Plane::open(config, tls, sender, Handle::current())?);
+    let config = &plane.config;
+    let sockets = [bind(&config.public)?, bind(&config.signaling)?, bind(&config.local)?];
+    let addresses = sockets.each_ref().map(|socket| socket.local_addr());
+    let [public_socket, signaling_socket, local_socket] = sockets;
+    let servers = [
+        serve(&plane, Side::Public, public_socket),
+        serve(&plane, Side::Signaling, signaling_socket),
+        serve(&plane, Side::Local, local_socket),
+    ];
+    let configured = [&config.public, &config.signaling, &config.local];
+    let failed = |(address, error): (SocketAddr, io::Error)| StartError::Listen { address, error };
+    let mut running = Running {
+        handles: Vec::new(),
+        servers: Vec::new(),
+        background: Vec::new(),
+        public: config.public.address,
+        signaling: config.signaling.address,
+        local: config.local.address,
+    };
+    let places = [&mut running.public, &mut running.signaling, &mut running.local];
+    for (((place, address), server), listener) in places.into_iter().zip(addresses).zip(servers).zip(configured) {
+        *place = address.map_err(|error| failed((listener.address, error)))?;
+        let server = server.map_err(|error| failed((listener.address, error)))?;
+        running.handles.push(server.handle());
+        running.servers.push(tokio::spawn(server));
+    }
+    for (name, address, listener) in [
+        ("public", running.public, &config.public),
+        ("signaling", running.signaling, &config.signaling),
+        ("local", running.local, &config.local),
+    ] {
+        tracing::info!(%address, url = listener.public_url, tls = listener.tls.is_some(), "listening: {name}");
+    }
+    warn_of_dangers(config);
+    let shared = plane.clone().into_inner();
+    shared.take_up_again();
+    running.background = vec![
+        tokio::spawn(signaling::callback::deliver_all(Arc::clone(&shared), callbacks)),
+        tokio::spawn(signaling::registration::keep_registered(Arc::clone(&shared))),
+        tokio::spawn(watch::keep_watch(Arc::clone(&shared))),
+        tokio::spawn(watch::keep_clean(shared)),
+    ];
+    Ok(running)
+}
+
+fn warn_of_dangers(config: &Config) {
+    let partners = &config.partners;
+    for (set, key) in [
+        (partners.danger_allow_private_addresses, "partners.danger_allow_private_addresses"),
+        (partners.danger_allow_plain_http, "partners.danger_allow_plain_http"),
+    ] {
+        if set {
+            tracing::warn!(setting = key, "a dangerous setting is on");
+        }
+    }
+}
+
+fn bind(listener: &Listener) -> Result<TcpListener, StartError> {
+    TcpListener::bind(listener.address).map_err(|error| StartError::Listen { address: listener.address, error })
+}
+
+/// The three kinds of listener.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Public,
+    Signaling,
+    Local,
+}
+
+impl Side {
+    fn listener(self, config: &Config) -> &Listener {
+        match self {
+            Self::Public => &config.public,
+            Self::Signaling => &config.signaling,
+            Self::Local => &config.local,
+        }
+    }
+
+    fn route(self) -> Route {
+        match self {
+            Self::Public => web::to(public::serve),
+            Self::Signaling => web::to(signaling::serve),
+            Self::Local => web::to(local::serve),
+        }
+    }
+}
+
+fn serve(plane: &Data<Plane>, side: Side, socket: TcpListener) -> io::Result<Server> {
+    let config = &plane.config;
+    let workers = if matches!(side, Side::Signaling) { 1 } else { config.workers };
+    let shared = plane.clone();
+    let server = HttpServer::new(move || {
+        let app = App::new().app_data(shared.clone()).app_data(Data::new(forwarder(&shared, side)));
+        app.default_service(side.route())
+    });
+    let server = server
+        .workers(workers)
+        .max_connections(config.limits.max_connections)
+        .tcp_nodelay(true)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(REQUEST_TIMEOUT)
+        .h1_write_buffer_size(WRITE_BUFFER)
+        .shutdown_timeout(config.drain.as_secs())
+        .disable_signals()
+        .on_connect(remember_connection);
+    let server = match &side.listener(config).tls {
+        Some(tls) => server.listen_rustls_0_23(socket, tls.as_ref().clone())?,
+        None => server.listen(socket)?,
+    };
+    Ok(server.run())
+}
+
+/// Each worker thread has its own client: a request and its upstream connection stay on one thread.
+fn forwarder(plane: &Plane, side: Side) -> Forwarder {
+    let guard = match side {
+        Side::Local => Some(plane.guard),
+        Side::Public | Side::Signaling => None,
+    };
+    Forwarder {
+        client: Client::new(&plane.tls, guard, plane.config.timeouts),
+        idle: plane.config.timeouts.idle,
+        max_request_body: plane.config.limits.max_request_body,
+        pass_headers: Arc::clone(&plane.config.limits.pass_headers),
+    }
+}
+
+/// Keeps a second handle on the socket, so that a stream can be cut while its reader does not read.
+fn remember_connection(connection: &dyn Any, data: &mut Extensions) {
+    let socket = connection
+        .downcast_ref::<TcpStream>()
+        .or_else(|| connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0));
+    match socket.map(|socket| socket.as_fd().try_clone_to_owned()) {
+        Some(Ok(handle)) => {
+            data.insert(Arc::new(Connection::new(handle.into())));
+        }
+        Some(Err(error)) => {
+            tracing::warn!(%error, "a connection has no second handle; its streams end with their next byte")
+        }
+        None => {}
+    }
+}

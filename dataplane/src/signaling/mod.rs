@@ -1,0 +1,146 @@
+//! The signaling listener: Data Plane Signaling towards the control plane.
+
+pub(crate) mod callback;
+pub(crate) mod registration;
+
+use std::sync::Arc;
+
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use dps_signaling::{
+    ControlPlaneRegistration, Dialect, FlowRequest, ResumeMessage, Signal, StartedMessage, SuspendMessage,
+    TerminateMessage, flow_id_given,
+};
+use percent_encoding::percent_decode_str;
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value, json};
+use subtle::ConstantTimeEq;
+
+use crate::lifecycle::Answer;
+use crate::plane::Plane;
+use crate::problem::{Fault, Problem};
+
+/// Largest body of a signal, in bytes. A plan may have 256 KiB.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// Answers every request of the signaling listener.
+///
+/// # Errors
+/// The problem that is answered.
+pub(crate) async fn serve(request: HttpRequest, payload: Payload, plane: Data<Plane>) -> Result<HttpResponse, Problem> {
+    let plane = plane.into_inner();
+    let path = request.path().trim_end_matches('/').to_owned();
+    if path == "/health" {
+        return Ok(HttpResponse::Ok().json(json!({"status": "up"})));
+    }
+    authenticate(&plane, &request)?;
+    let mut segments = Vec::new();
+    for segment in path.trim_start_matches('/').split('/') {
+        let segment = percent_decode_str(segment).decode_utf8().map_err(|_| no_route())?;
+        segments.push(segment.into_owned());
+    }
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match (request.method(), segments.as_slice()) {
+        (&Method::POST, ["dataflows", "prepare"]) => open(&plane, Signal::Prepare, payload).await,
+        (&Method::POST, ["dataflows", "start"]) => open(&plane, Signal::Start, payload).await,
+        (&Method::POST, ["dataflows", id, signal]) => signal_flow(&plane, id, signal, payload).await,
+        (&Method::GET, ["dataflows", id, "status"]) => Ok(ok(&plane.status(id)?.encode(Dialect::Rc3))),
+        (&Method::PUT, ["controlplanes"]) => {
+            let message = ControlPlaneRegistration::decode(&body(payload).await?)?;
+            plane.add_control_plane(&message).await?;
+            Ok(ok(&json!({})))
+        }
+        (&Method::DELETE, ["controlplanes", id]) => {
+            plane.remove_control_plane(id).await?;
+            Ok(HttpResponse::NoContent().finish())
+        }
+        (_, ["dataflows", "prepare" | "start"]) => Err(wrong_method("POST")),
+        (_, ["dataflows", _, "status"]) => Err(wrong_method("GET")),
+        (_, ["dataflows", _, _]) => Err(wrong_method("POST")),
+        (_, ["controlplanes"]) => Err(wrong_method("PUT")),
+        (_, ["controlplanes", _]) => Err(wrong_method("DELETE")),
+        _ => Err(no_route()),
+    }
+}
+
+async fn open(plane: &Arc<Plane>, signal: Signal, payload: Payload) -> Result<HttpResponse, Problem> {
+    let body = body(payload).await?;
+    let request = FlowRequest::decode(&body)?;
+    let name = flow_id_given(&body);
+    let answer = match signal {
+        Signal::Prepare => plane.prepare(request, name).await?,
+        _ => plane.start(request, name).await?,
+    };
+    Ok(respond(plane, &answer))
+}
+
+async fn signal_flow(plane: &Arc<Plane>, id: &str, signal: &str, payload: Payload) -> Result<HttpResponse, Problem> {
+    let body = body(payload).await?;
+    let answer = match signal {
+        "started" => {
+            let message = StartedMessage::decode(&body)?;
+            plane.started(id, message.message_id, message.data_address.as_ref()).await?
+        }
+        "resume" => {
+            let message = ResumeMessage::decode(&body)?;
+            plane.resume(id, message.message_id, message.data_address.as_ref()).await?
+        }
+        "suspend" => plane.stop(id, Signal::Suspend, SuspendMessage::decode(&body)?.message_id).await?,
+        "terminate" => plane.stop(id, Signal::Terminate, TerminateMessage::decode(&body)?.message_id).await?,
+        "completed" => plane.stop(id, Signal::Completed, None).await?,
+        "status" => return Err(wrong_method("GET")),
+        _ => return Err(no_route()),
+    };
+    Ok(respond(plane, &answer))
+}
+
+fn respond(plane: &Plane, answer: &Answer) -> HttpResponse {
+    let body = answer.status.encode(Dialect::Rc3);
+    if !answer.accepted {
+        return ok(&body);
+    }
+    let location = format!("{}/dataflows/{}/status", plane.config.signaling.public_url, answer.status.data_flow_id);
+    HttpResponse::Accepted().insert_header((header::LOCATION, location)).json(body)
+}
+
+fn ok(body: &Value) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .json(body)
+}
+
+fn authenticate(plane: &Plane, request: &HttpRequest) -> Result<(), Problem> {
+    let expected = format!("Bearer {}", plane.config.control_plane_token.expose_secret());
+    let given = request.headers().get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes).unwrap_or_default();
+    if bool::from(given.ct_eq(expected.as_bytes())) {
+        return Ok(());
+    }
+    tracing::warn!(path = request.path(), "a signal without the shared secret was refused");
+    Err(Problem::unauthorized("the signaling interface needs the secret shared with the control plane"))
+}
+
+/// Reads a JSON body; no body is an empty object.
+async fn body(payload: Payload) -> Result<Value, Problem> {
+    let bytes = match payload.to_bytes_limited(MAX_BODY).await {
+        Ok(read) => read.map_err(|_| Problem::bad_request("body_not_readable", "the body broke off"))?,
+        Err(_) => {
+            let detail = format!("the body is larger than {MAX_BODY} bytes");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", Fault::Caller, detail));
+        }
+    };
+    if bytes.is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::bad_request("not_json", format!("the body is not JSON: {error}")))
+}
+
+fn wrong_method(allow: &str) -> Problem {
+    Problem::method_not_allowed(allow, format!("this path takes {allow}"))
+}
+
+fn no_route() -> Problem {
+    Problem::not_found("unknown_path", "there is nothing at this path")
+}

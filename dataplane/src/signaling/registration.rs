@@ -1,0 +1,60 @@
+//! Registration with the control plane (DPS, Registration): at start until it is taken, then from time to time, since a control
+//! plane may lose what it knew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dps_signaling::{Dialect, HTTP_PULL, HTTP_PUSH, RegistrationMessage};
+use http::Method;
+use serde_json::json;
+
+use super::callback::{control_request, jittered};
+use crate::plane::Plane;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// A registration is repeated after this time, or at once when a callback meets a control plane that does not know us.
+const REPEAT: Duration = Duration::from_secs(60);
+
+/// Registers again and again; never ends.
+pub(crate) async fn keep_registered(plane: Arc<Plane>) {
+    let mut pause = FIRST_PAUSE;
+    let mut known = false;
+    loop {
+        match register(&plane).await {
+            Ok(()) => {
+                if !known {
+                    tracing::info!(control_plane = %plane.config.control_plane_url, "registered with the control plane");
+                }
+                known = true;
+                pause = FIRST_PAUSE;
+                // Either reason is one to register again.
+                let _ = tokio::time::timeout(jittered(REPEAT), plane.forgotten.notified()).await;
+            }
+            Err(reason) => {
+                tracing::info!(control_plane = %plane.config.control_plane_url, reason, "not registered yet");
+                known = false;
+                tokio::time::sleep(jittered(pause)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+async fn register(plane: &Plane) -> Result<(), String> {
+    let message = RegistrationMessage {
+        dataplane_id: plane.config.id.clone(),
+        endpoint: plane.config.signaling.public_url.clone(),
+        profiles: vec![HTTP_PULL.to_owned(), HTTP_PUSH.to_owned()],
+        authorization: Some(json!({"type": "bearer"})),
+        labels: vec![format!("local={}", plane.config.local.public_url)],
+    };
+    let url = format!("{}/dataplanes", plane.config.control_plane_url.as_str().trim_end_matches('/'));
+    let request = control_request(plane, Method::PUT, &url, &message.encode(Dialect::Rc3))?;
+    let response = plane.control.send(request).await.map_err(|error| error.to_string())?;
+    if response.status().is_success() {
+        Ok(())
+    } else {
+        Err(format!("the control plane answered {}", response.status()))
+    }
+}

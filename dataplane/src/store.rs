@@ -1,0 +1,228 @@
+//! The embedded store: flows, control planes and callbacks that are still owed, kept over restarts.
+//!
+//! One thread owns the write side. It takes every change that waits, writes all of them in one transaction and only then
+//! answers, so that many flows share one disk synchronisation. See `docs/decisions/0003-data-plane-store.md`.
+
+use std::fs::{DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use crate::flow::FlowRecord;
+
+const FLOWS: TableDefinition<&str, &[u8]> = TableDefinition::new("flows");
+const CONTROL_PLANES: TableDefinition<&str, &[u8]> = TableDefinition::new("control_planes");
+const CALLBACKS: TableDefinition<&str, &[u8]> = TableDefinition::new("callbacks");
+/// Memory for pages, in bytes; everything is read once at start.
+const CACHE_BYTES: usize = 2 * 1024 * 1024;
+/// Most changes in one transaction.
+const BATCH: usize = 256;
+
+/// The store failed. The operator is at fault as a rule: no room, no rights, another process.
+#[derive(Debug, Clone, Error)]
+#[error("the store failed: {0}")]
+pub struct StoreError(String);
+
+impl StoreError {
+    fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// What the store keeps, by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Flow,
+    ControlPlane,
+    Callback,
+}
+
+impl Kind {
+    fn table(self) -> TableDefinition<'static, &'static str, &'static [u8]> {
+        match self {
+            Self::Flow => FLOWS,
+            Self::ControlPlane => CONTROL_PLANES,
+            Self::Callback => CALLBACKS,
+        }
+    }
+}
+
+/// One change: a new value, or none to forget the key.
+#[derive(Debug)]
+pub(crate) struct Change {
+    kind: Kind,
+    key: String,
+    value: Option<Vec<u8>>,
+}
+
+impl Change {
+    /// Keeps a value.
+    ///
+    /// # Errors
+    /// The value has no JSON form.
+    pub(crate) fn put(kind: Kind, key: &str, value: &impl Serialize) -> Result<Self, StoreError> {
+        let value = serde_json::to_vec(value).map_err(StoreError::new)?;
+        Ok(Self { kind, key: key.to_owned(), value: Some(value) })
+    }
+
+    /// Keeps a flow.
+    ///
+    /// # Errors
+    /// As for [`Change::put`].
+    pub(crate) fn flow(record: &FlowRecord) -> Result<Self, StoreError> {
+        Self::put(Kind::Flow, &record.id, record)
+    }
+
+    /// Forgets a key.
+    pub(crate) fn forget(kind: Kind, key: &str) -> Self {
+        Self { kind, key: key.to_owned(), value: None }
+    }
+}
+
+struct Job {
+    changes: Vec<Change>,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// Handle on the store; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    database: Arc<Database>,
+    jobs: Sender<Job>,
+}
+
+impl Store {
+    /// Opens the store in `folder`, which is made for the owner only when it is missing, and starts the writer.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be opened, for instance because another process has it.
+    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(StoreError::new)?;
+        let path = folder.join("flows.redb");
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(&path)
+            .map_err(|error| StoreError(format!("cannot open `{}`: {error}", path.display())))?;
+        // Addresses of partners carry their tokens.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(StoreError::new)?;
+        let database = Arc::new(database);
+        // Makes the tables, so that reading need not care.
+        write(&database, &[])?;
+        let (jobs, waiting) = channel();
+        let writer = Arc::clone(&database);
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || serve(&writer, &waiting))
+            .map_err(StoreError::new)?;
+        Ok(Self { database, jobs })
+    }
+
+    /// Writes the changes together; returns when they are on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of it is kept then.
+    pub(crate) async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let (done, answer) = oneshot::channel();
+        self.jobs.send(Job { changes, done }).map_err(|_| StoreError("the writer has ended".to_owned()))?;
+        answer.await.map_err(|_| StoreError("the writer has ended".to_owned()))?
+    }
+
+    /// Everything of one kind, by key. A value that cannot be read is reported and left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub(crate) fn load<T: DeserializeOwned>(&self, kind: Kind) -> Result<Vec<(String, T)>, StoreError> {
+        let read = self.database.begin_read().map_err(StoreError::new)?;
+        let table = read.open_table(kind.table()).map_err(StoreError::new)?;
+        let mut found = Vec::new();
+        for entry in table.iter().map_err(StoreError::new)? {
+            let (key, value) = entry.map_err(StoreError::new)?;
+            match serde_json::from_slice(value.value()) {
+                Ok(value) => found.push((key.value().to_owned(), value)),
+                Err(error) => tracing::error!(key = key.value(), %error, "a stored value cannot be read"),
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn serve(database: &Database, waiting: &Receiver<Job>) {
+    while let Ok(first) = waiting.recv() {
+        let mut jobs = vec![first];
+        jobs.extend(waiting.try_iter().take(BATCH - 1));
+        let changes: Vec<&Change> = jobs.iter().flat_map(|job| &job.changes).collect();
+        let result = write(database, &changes);
+        for job in jobs {
+            // Whoever asked may have gone.
+            let _ = job.done.send(result.clone());
+        }
+    }
+}
+
+fn write(database: &Database, changes: &[&Change]) -> Result<(), StoreError> {
+    let transaction = database.begin_write().map_err(StoreError::new)?;
+    for kind in [Kind::Flow, Kind::ControlPlane, Kind::Callback] {
+        let mut table = transaction.open_table(kind.table()).map_err(StoreError::new)?;
+        for change in changes.iter().filter(|change| change.kind == kind) {
+            match &change.value {
+                Some(value) => table.insert(change.key.as_str(), value.as_slice()).map_err(StoreError::new)?,
+                None => table.remove(change.key.as_str()).map_err(StoreError::new)?,
+            };
+        }
+    }
+    transaction.commit().map_err(StoreError::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn what_is_written_is_there_after_opening_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let changes = vec![
+            Change::put(Kind::ControlPlane, "a", &json!({"n": 1})).unwrap(),
+            Change::put(Kind::Callback, "b", &json!("x")).unwrap(),
+        ];
+        store.write(changes).await.unwrap();
+        store.write(vec![Change::forget(Kind::Callback, "b")]).await.unwrap();
+        drop(store);
+        // The writer gives the file back when it has seen that nobody is left.
+        let mut opened = Store::open(folder.path());
+        for _ in 0..100 {
+            if opened.is_ok() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            opened = Store::open(folder.path());
+        }
+        let store = opened.unwrap();
+        let found: Vec<(String, Value)> = store.load(Kind::ControlPlane).unwrap();
+        assert_eq!(found, [("a".to_owned(), json!({"n": 1}))]);
+        assert!(store.load::<Value>(Kind::Callback).unwrap().is_empty());
+        let mode = std::fs::metadata(folder.path().join("flows.redb")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[actix_web::test]
+    async fn changes_given_at_once_are_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let keys: Vec<String> = (0..500).map(|number| format!("k{number}")).collect();
+        let writes = keys.iter().map(|key| store.write(vec![Change::put(Kind::Callback, key, key).unwrap()]));
+        for result in futures_util::future::join_all(writes).await {
+            result.unwrap();
+        }
+        assert_eq!(store.load::<String>(Kind::Callback).unwrap().len(), 500);
+    }
+}
