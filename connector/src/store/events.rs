@@ -38,6 +38,12 @@ pub(crate) async fn list(store: &Store, context: &str, query: &EventQuery) -> St
     Ok(select.all(store.reads()).await?)
 }
 
+/// Whether events become visible in the order of their sequence numbers, and all of them through this replica: so with
+/// the single writer of SQLite.
+pub(crate) fn in_order(store: &Store) -> bool {
+    !super::is_postgres(store.reads().get_database_backend())
+}
+
 /// The largest sequence number so far, 0 when there is none.
 pub(crate) async fn last_seq(store: &Store) -> StoreResult<i64> {
     let last = event::Entity::find().order_by_desc(event::Column::Seq).one(store.reads()).await?;

@@ -4,10 +4,10 @@
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, PaginatorTrait,
-    PrimaryKeyTrait, QueryFilter,
+    PrimaryKeyTrait, QueryFilter, Select,
 };
 
-use super::entity::{data_plane, dataset, offer, partner, policy, webhook};
+use super::entity::{data_plane, dataset, negotiation, offer, partner, policy, transfer, webhook};
 use super::page::{ListQuery, Listing, Page, list as list_rows};
 use super::{Store, StoreError, StoreResult, Unit};
 
@@ -134,4 +134,36 @@ where
 pub(crate) async fn offers_using(unit: &Unit, context: &str, column: offer::Column, id: &str) -> StoreResult<u64> {
     let using = offer::Entity::find().filter(offer::Column::Context.eq(context)).filter(column.eq(id));
     Ok(using.count(unit.db()).await?)
+}
+
+/// Negotiations and transfers about one of our datasets that have not ended.
+pub(crate) async fn open_about_dataset(unit: &Unit, context: &str, dataset: &str) -> StoreResult<u64> {
+    let negotiations = open_negotiations(context).filter(negotiation::Column::DatasetId.eq(dataset));
+    let transfers = open_transfers(context)
+        .filter(transfer::Column::Role.eq("provider"))
+        .filter(transfer::Column::DatasetId.eq(dataset));
+    Ok(negotiations.count(unit.db()).await? + transfers.count(unit.db()).await?)
+}
+
+/// Negotiations about one of our offers that have not ended.
+pub(crate) async fn open_about_offer(unit: &Unit, context: &str, offer: &str) -> StoreResult<u64> {
+    Ok(open_negotiations(context).filter(negotiation::Column::OfferId.eq(offer)).count(unit.db()).await?)
+}
+
+/// Transfers through a data plane that have not ended.
+pub(crate) async fn open_on_data_plane(unit: &Unit, context: &str, data_plane: &str) -> StoreResult<u64> {
+    Ok(open_transfers(context).filter(transfer::Column::DataPlaneId.eq(data_plane)).count(unit.db()).await?)
+}
+
+fn open_negotiations(context: &str) -> Select<negotiation::Entity> {
+    negotiation::Entity::find()
+        .filter(negotiation::Column::Context.eq(context))
+        .filter(negotiation::Column::Role.eq("provider"))
+        .filter(negotiation::Column::State.is_not_in(["FINALIZED", "TERMINATED"]))
+}
+
+fn open_transfers(context: &str) -> Select<transfer::Entity> {
+    transfer::Entity::find()
+        .filter(transfer::Column::Context.eq(context))
+        .filter(transfer::Column::State.is_not_in(["COMPLETED", "TERMINATED"]))
 }

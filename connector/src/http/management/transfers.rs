@@ -1,0 +1,270 @@
+//! Transfer processes.
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse, get, post};
+use policy_plan::instant_text;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::body::Json;
+use super::crud::{Answer, location, ok};
+use super::negotiations::RoleName;
+use super::processes::{
+    CommandInput, CounterPartyInput, EndReason, ProcessError, counter_party, optional, pids, unknown_command,
+};
+use super::query::{ListBody, ListParams, list_query};
+use crate::app::App;
+use crate::service::dataset::check_length;
+use crate::service::registry::{DecisionMode, check_id};
+use crate::service::transfer::{self, Command, NewTransfer};
+use crate::service::{ServiceResult, reading};
+use crate::store::transfer as row;
+
+const FILTERS: &[&str] = &["role", "state", "counterPartyId", "datasetId", "agreementId"];
+const COMMANDS: &[&str] = &["start", "suspend", "resume", "complete", "terminate"];
+
+/// A transfer to begin, as consumer.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"agreementId": "urn:uuid:6d0a3d3b-9a0a-4f0c-8f4e-0d3a2f0a7c11", "format": "HttpData-PULL"}))]
+pub(super) struct TransferInput {
+    /// The agreement that it rests on.
+    agreement_id: String,
+    /// Distribution format; `HttpData-PULL` when left out.
+    format: Option<String>,
+    /// Who decides on the next steps.
+    #[serde(default)]
+    decision: DecisionMode,
+    /// With a push: where the data is to be written, as a DSP data address, when not through a data plane of ours.
+    #[schema(value_type = Option<Object>)]
+    data_address: Option<Map<String, Value>>,
+    /// The provider as a registered partner, when it answers elsewhere than during the negotiation.
+    partner: Option<String>,
+    /// The provider with its address, instead of `partner`.
+    counter_party: Option<CounterPartyInput>,
+}
+
+impl TransferInput {
+    fn check(self) -> ServiceResult<NewTransfer> {
+        check_id("agreementId", &self.agreement_id)?;
+        if let Some(format) = &self.format {
+            check_length("format", format, 256)?;
+        }
+        Ok(NewTransfer {
+            agreement_id: self.agreement_id,
+            format: self.format,
+            manual: self.decision == DecisionMode::Manual,
+            data_address: self.data_address.map(Value::Object),
+            counter_party: counter_party(self.partner, self.counter_party)?,
+        })
+    }
+}
+
+/// A transfer process, seen from our side.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Transfer)]
+pub(super) struct TransferView {
+    /// Our own pid.
+    id: String,
+    /// Which side we are on.
+    #[schema(value_type = RoleName)]
+    role: String,
+    /// `REQUESTED`, `STARTED`, ... as both sides know it; `REQUESTING`, `STARTING`, ... while we owe the message.
+    state: String,
+    /// The agreement that it rests on.
+    agreement_id: String,
+    /// The dataset transferred.
+    dataset_id: String,
+    /// The counter-party's participant id.
+    counter_party_id: String,
+    /// Base URL of the counter-party's connector.
+    counter_party_address: String,
+    /// The consumer's pid, once known.
+    consumer_pid: Option<String>,
+    /// The provider's pid, once known.
+    provider_pid: Option<String>,
+    /// Distribution format.
+    format: String,
+    /// The data plane that moves the data, once chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_plane_id: Option<String>,
+    /// As consumer, once started: where our own systems read the data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local_endpoint: Option<String>,
+    /// Who decides on the next steps.
+    #[schema(value_type = DecisionMode)]
+    decision: String,
+    /// When it began.
+    created_at: String,
+    /// When it last changed.
+    updated_at: String,
+    /// What ended or hinders it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ProcessError>,
+    /// Why it was suspended or terminated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    termination: Option<EndReason>,
+    /// Commands that are possible now.
+    next: Vec<&'static str>,
+}
+
+async fn view(app: &App, row: row::Model) -> ServiceResult<TransferView> {
+    let next = transfer::next_commands(&row);
+    let local_endpoint = transfer::local_endpoint(app, &row).await?;
+    let (consumer_pid, provider_pid) = pids(&row.role, &row.id, row.counter_pid);
+    Ok(TransferView {
+        id: row.id,
+        role: row.role,
+        state: row.state,
+        agreement_id: row.agreement_id,
+        dataset_id: row.dataset_id,
+        counter_party_id: row.counter_party,
+        counter_party_address: row.counter_address,
+        consumer_pid,
+        provider_pid,
+        format: row.format,
+        data_plane_id: row.data_plane_id,
+        local_endpoint,
+        decision: row.decision,
+        created_at: instant_text(row.created_at),
+        updated_at: instant_text(row.updated_at),
+        error: optional(row.error.as_deref())?,
+        termination: optional(row.termination.as_deref())?,
+        next,
+    })
+}
+
+/// Lists transfers.
+#[utoipa::path(
+    tag = "transfers",
+    params(
+        ListParams,
+        ("role" = Option<String>, Query, description = "Only with this role of ours"),
+        ("state" = Option<String>, Query, description = "Only in this state"),
+        ("counterPartyId" = Option<String>, Query, description = "Only with this counter-party"),
+        ("datasetId" = Option<String>, Query, description = "Only of this dataset"),
+        ("agreementId" = Option<String>, Query, description = "Only under this agreement")
+    ),
+    responses((status = 200, description = "A page of transfers", body = ListBody<TransferView>))
+)]
+#[get("/transfers")]
+pub(super) async fn list(app: Data<App>, request: HttpRequest) -> Answer {
+    let page = reading::transfers(&app, &list_query(&request, FILTERS)?).await?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for row in page.items {
+        items.push(view(&app, row).await?);
+    }
+    ok(&ListBody { items, next: page.next })
+}
+
+/// Shows one transfer.
+#[utoipa::path(
+    tag = "transfers",
+    params(("id" = String, Path, description = "Our pid, percent-encoded")),
+    responses((status = 200, description = "The transfer", body = TransferView))
+)]
+#[get("/transfers/{id}")]
+pub(super) async fn show(app: Data<App>, id: Path<String>) -> Answer {
+    ok(&view(&app, reading::transfer(&app, &id).await?).await?)
+}
+
+/// Begins a transfer.
+#[utoipa::path(
+    tag = "transfers",
+    request_body = TransferInput,
+    responses(
+        (
+            status = 201,
+            description = "Begun; the request is on its way",
+            body = TransferView,
+            headers(("Location" = String, description = "Its address"))
+        ),
+        (status = 502, description = "The provider cannot be reached")
+    )
+)]
+#[post("/transfers")]
+pub(super) async fn create(app: Data<App>, Json(input): Json<TransferInput>) -> Answer {
+    let row = transfer::start(&app, input.check()?).await?;
+    let location = location("/transfers", &row.id);
+    Ok(HttpResponse::Created().insert_header(("Location", location)).json(view(&app, row).await?))
+}
+
+/// Takes the next step of a transfer. Which steps are possible stands in its member `next`.
+#[utoipa::path(
+    tag = "transfers",
+    params(
+        ("id" = String, Path, description = "Our pid, percent-encoded"),
+        ("command" = String, Path, description = "`start`, `suspend`, `resume`, `complete` or `terminate`")
+    ),
+    request_body(content = CommandInput, description = "May be left out"),
+    responses((status = 202, description = "The message is on its way", body = TransferView))
+)]
+#[post("/transfers/{id}/{command}")]
+pub(super) async fn command(app: Data<App>, path: Path<(String, String)>, Json(input): Json<CommandInput>) -> Answer {
+    let (id, word) = path.into_inner();
+    let row = transfer::command(&app, &id, read_command(&word, input)?).await?;
+    Ok(HttpResponse::Accepted().json(view(&app, row).await?))
+}
+
+fn read_command(word: &str, input: CommandInput) -> ServiceResult<Command> {
+    let plain = match word {
+        "suspend" => {
+            let (code, reason) = input.into_reason()?;
+            return Ok(Command::Suspend { code, reason });
+        }
+        "terminate" => {
+            let (code, reason) = input.into_reason()?;
+            return Ok(Command::Terminate { code, reason });
+        }
+        "start" => Command::Start,
+        "resume" => Command::Resume,
+        "complete" => Command::Complete,
+        other => return Err(unknown_command(other, COMMANDS)),
+    };
+    input.nothing()?;
+    Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn inputs_are_checked() {
+        let check = |value: Value| {
+            let input: TransferInput = serde_json::from_value(value).map_err(|error| error.to_string())?;
+            input.check().map_err(|error| error.message)
+        };
+        let new = check(json!({"agreementId": "a", "decision": "manual", "partner": "b"})).unwrap();
+        assert!(new.manual && new.counter_party.is_some());
+        let table = [
+            (json!({}), "agreementId"),
+            (json!({"agreementId": ""}), "agreementId"),
+            (json!({"agreementId": "a", "format": " "}), "format"),
+            (json!({"agreementId": "a", "dataPlaneId": "x"}), "dataPlaneId"),
+            (
+                json!({"agreementId": "a", "partner": "b", "counterParty": {"id": "b", "address": {"root": "https://b"}}}),
+                "partner",
+            ),
+        ];
+        for (value, named) in table {
+            let refusal = check(value.clone()).unwrap_err();
+            assert!(refusal.contains(named), "{value}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn commands_take_only_what_belongs_to_them() {
+        for word in COMMANDS {
+            assert!(read_command(word, CommandInput::default()).is_ok(), "{word}");
+        }
+        let reason = || CommandInput { reason: Some("r".into()), ..CommandInput::default() };
+        assert!(matches!(read_command("suspend", reason()), Ok(Command::Suspend { reason: Some(_), .. })));
+        assert_eq!(read_command("resume", reason()).unwrap_err().code, "bad_member");
+        assert_eq!(read_command("stop", reason()).unwrap_err().code, "not_found");
+    }
+}

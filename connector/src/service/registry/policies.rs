@@ -1,0 +1,116 @@
+//! Policies, as operators write them.
+
+use async_trait::async_trait;
+use dsp_protocol::policy::Rules;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{MAX_TITLE_BYTES, Resource, Stamp, some};
+use crate::app::App;
+use crate::service::dataset::{bad, check_length, check_names};
+use crate::service::decide::About;
+use crate::service::{ServiceError, ServiceResult};
+use crate::store::{Unit, offer, policy, registry};
+
+/// An ODRL policy in the shape of the Dataspace Protocol. A policy that is not understood as a whole is refused.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({
+    "id": "urn:city:bari:policy:region-only",
+    "title": "Only for the region",
+    "permission": [{
+        "action": "use",
+        "constraint": [{"leftOperand": "dateTime", "operator": "lt", "rightOperand": "2027-01-01T00:00:00Z"}]
+    }]
+}))]
+pub(crate) struct PolicyInput {
+    /// Id; made when left out.
+    id: Option<String>,
+    /// Title for people.
+    title: Option<String>,
+    /// What is allowed.
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    permission: Vec<Map<String, Value>>,
+    /// What is forbidden, whatever else is allowed.
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    prohibition: Vec<Map<String, Value>>,
+    /// What the consumer has to do.
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    obligation: Vec<Map<String, Value>>,
+    /// IRIs of the ODRL profiles that it uses.
+    #[serde(default)]
+    profile: Vec<String>,
+}
+
+impl PolicyInput {
+    fn body(self) -> ServiceResult<Value> {
+        if self.permission.is_empty() && self.prohibition.is_empty() {
+            return Err(bad("permission", "and `prohibition` are both empty; a policy needs at least one rule"));
+        }
+        let mut body = Map::new();
+        let rules =
+            [("permission", self.permission), ("prohibition", self.prohibition), ("obligation", self.obligation)];
+        for (name, rules) in rules {
+            if !rules.is_empty() {
+                body.insert(name.to_owned(), rules.into_iter().map(Value::Object).collect());
+            }
+        }
+        if !self.profile.is_empty() {
+            check_names("profile", self.profile.iter().map(String::as_str))?;
+            body.insert("profile".to_owned(), self.profile.into());
+        }
+        Ok(Value::Object(body))
+    }
+}
+
+#[async_trait]
+impl Resource for policy::Entity {
+    const NAME: &'static str = "policy";
+    type Input = PolicyInput;
+
+    fn given_id(input: &PolicyInput) -> Option<&str> {
+        input.id.as_deref()
+    }
+
+    async fn row(
+        app: &App,
+        mut input: PolicyInput,
+        stamp: Stamp,
+        _before: Option<&policy::Model>,
+    ) -> ServiceResult<policy::Model> {
+        let title = input.title.take().unwrap_or_default();
+        if !title.is_empty() {
+            check_length("title", &title, MAX_TITLE_BYTES)?;
+        }
+        let body = input.body()?;
+        let rules = Rules::parse(&body)
+            .map_err(|error| ServiceError::bad_request("policy_not_understood", error.to_string()))?;
+        app.decisions.compile(&rules, About { assigner: Some(&app.participant), ..About::default() })?;
+        Ok(policy::Model {
+            context: stamp.context,
+            id: stamp.id,
+            title,
+            body: body.to_string(),
+            created_at: stamp.now,
+            updated_at: stamp.now,
+        })
+    }
+
+    fn created_at(row: &mut policy::Model) -> &mut i64 {
+        &mut row.created_at
+    }
+
+    fn changed(app: &App) {
+        app.decisions.forget();
+    }
+
+    async fn used_by(unit: &Unit, context: &str, id: &str) -> ServiceResult<Option<String>> {
+        let mut offers = registry::offers_using(unit, context, offer::Column::PolicyId, id).await?;
+        offers += registry::offers_using(unit, context, offer::Column::AccessPolicyId, id).await?;
+        Ok(some(offers, "offer"))
+    }
+}
