@@ -54,6 +54,8 @@ impl Facts {
     }
 }
 
+/// The most pairs of values that are compared for what lies in what; beyond them nothing is known.
+const MAX_PAIRS: usize = 65_536;
 /// The most values that a path may lead to.
 const MAX_FOUND: usize = 1024;
 
@@ -91,6 +93,7 @@ impl Operands {
     /// Collects what the comparisons ask for. `agreed_at_ms` is when the agreement was, or would be, made.
     pub(crate) fn collect(atoms: &[(usize, Atom)], facts: &Facts, at_ms: i64, agreed_at_ms: Option<i64>) -> Self {
         let mut operands = Self::default();
+        let mut budget = MAX_PAIRS;
         for (number, atom) in atoms {
             let name = atom.operand();
             if !operands.values.contains_key(&name) {
@@ -104,6 +107,12 @@ impl Operands {
             if atom.operator.is_relation() {
                 let (inner, outer) =
                     if atom.operator == Operator::HasPart { (&atom.right, values) } else { (values, &atom.right) };
+                let pairs = inner.len().saturating_mul(outer.len());
+                if pairs > budget {
+                    operands.unknown.insert(*number);
+                    continue;
+                }
+                budget -= pairs;
                 let table = operands.relations.entry(name).or_default();
                 let mut comparable = true;
                 for inner in inner {

@@ -21,6 +21,9 @@ const DECISION: &str = "data.odrl.decision";
 const LIMIT: ExecutionTimerConfig =
     ExecutionTimerConfig { limit: Duration::from_millis(500), check_interval: NonZeroU32::new(4096).unwrap() };
 
+/// The most instructions of one decision; more than a policy of the largest size takes.
+const MAX_INSTRUCTIONS: usize = 5_000_000;
+
 /// The evaluator's answer.
 #[derive(Debug)]
 pub(crate) struct Verdict {
@@ -40,6 +43,7 @@ pub(crate) fn evaluate(policy: &Compiled, actions: &[&str], operands: &Operands)
     let mut machine = RegoVM::new();
     machine.set_strict_builtin_errors(true);
     machine.set_execution_timer_config(Some(LIMIT));
+    machine.set_max_instructions(MAX_INSTRUCTIONS);
     machine.load_program(program()?);
     machine.set_input(input);
     verdict(&machine.execute().ok()?, policy)
@@ -248,7 +252,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(300))]
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
         /// The virtual machine answers what the interpreter answers, and both join truths as the plan does.
         #[test]

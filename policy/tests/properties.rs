@@ -1,0 +1,241 @@
+//! What holds for every policy, every party and every moment.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use policy::{Facts, Policy, PolicySource, Scope};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+/// Moments are minutes of one day, so that bounds and clocks meet often.
+const DAY: &str = "2026-06-15";
+const DAY_MS: i64 = 1_781_481_600_000;
+
+fn clock() -> impl Strategy<Value = i64> {
+    (-2..12_i64, -1..=1_i64).prop_map(|(minute, off)| DAY_MS + minute * 60_000 + off)
+}
+
+fn constraint() -> impl Strategy<Value = Value> {
+    let time = (proptest::sample::select(&["lt", "lteq", "gt", "gteq", "eq", "neq"][..]), 0..10_i64).prop_map(
+        |(operator, minute)| {
+            json!({"leftOperand": "dateTime", "operator": operator, "rightOperand": format!("{DAY}T00:{minute:02}:00Z")})
+        },
+    );
+    let day = proptest::sample::select(&["lt", "lteq", "gt", "gteq", "eq", "neq"][..])
+        .prop_map(|operator| json!({"leftOperand": "dateTime", "operator": operator, "rightOperand": DAY}));
+    let after = (proptest::sample::select(&["lteq", "gteq"][..]), 0..10_i64).prop_map(|(operator, minute)| {
+        let right = format!("contractAgreement+{minute}m");
+        json!({"leftOperand": "inForceDate", "operator": operator, "rightOperand": right})
+    });
+    let set = (
+        proptest::sample::select(&["role", "purpose", "credential:a.b", "https://x.example/y"][..]),
+        proptest::sample::select(&["eq", "neq", "isAnyOf", "isNoneOf", "isAllOf", "isA", "isPartOf", "hasPart"][..]),
+        proptest::collection::vec("[abc]", 1..3),
+    )
+        .prop_map(|(left, operator, right)| json!({"leftOperand": left, "operator": operator, "rightOperand": right}));
+    let place = (
+        proptest::sample::select(&["isPartOf", "eq", "isNoneOf"][..]),
+        proptest::sample::select(&["urn:iso:EU", "urn:iso:IT", "urn:nuts:ITF4", "https://x.example/it"][..]),
+    )
+        .prop_map(|(operator, right)| json!({"leftOperand": "spatial", "operator": operator, "rightOperand": right}));
+    let party = (
+        proptest::sample::select(&["eq", "neq", "isAnyOf", "isNoneOf", "isPartOf"][..]),
+        proptest::sample::select(&["did:web:a", "did:web:b", "urn:group:a"][..]),
+    )
+        .prop_map(|(operator, right)| json!({"leftOperand": "recipient", "operator": operator, "rightOperand": right}));
+    let number = (proptest::sample::select(&["lteq", "gt", "eq"][..]), 0..3_i64).prop_map(
+        |(operator, right)| json!({"leftOperand": "credential:n", "operator": operator, "rightOperand": right}),
+    );
+    prop_oneof![4 => time, 1 => day, 1 => after, 2 => set, 1 => place, 1 => party, 1 => number]
+}
+
+fn condition() -> impl Strategy<Value = Value> {
+    constraint().prop_recursive(3, 12, 3, |inner| {
+        (proptest::sample::select(&["and", "or", "xone"][..]), proptest::collection::vec(inner, 1..4))
+            .prop_map(|(operator, parts)| json!({ operator: parts }))
+    })
+}
+
+fn rule() -> impl Strategy<Value = Value> {
+    let action = prop_oneof![4 => Just("use"), 2 => Just("read"), 1 => Just("sell")];
+    let assignee = prop_oneof![4 => Just(None), 1 => Just(Some("did:web:a")), 1 => Just(Some("urn:group:a"))];
+    (action, assignee, proptest::collection::vec(condition(), 0..3)).prop_map(|(action, assignee, constraint)| {
+        let mut rule = Map::new();
+        rule.insert("action".into(), json!(action));
+        rule.extend(assignee.map(|assignee| ("assignee".into(), json!(assignee))));
+        rule.insert("constraint".into(), Value::Array(constraint));
+        Value::Object(rule)
+    })
+}
+
+fn source() -> impl Strategy<Value = PolicySource> {
+    (
+        proptest::collection::vec(rule(), 0..3),
+        proptest::collection::vec(rule(), 0..3),
+        proptest::option::of(proptest::sample::select(&["perm", "prohibit", "invalid"][..])),
+        proptest::option::of(clock()),
+    )
+        .prop_map(|(permission, prohibition, conflict, agreed_at_ms)| PolicySource {
+            rules: json!({"permission": permission, "prohibition": prohibition}),
+            conflict: conflict.map(str::to_owned),
+            agreed_at_ms,
+            ..PolicySource::default()
+        })
+}
+
+fn claims() -> impl Strategy<Value = Value> {
+    let texts = || proptest::option::of(proptest::collection::vec("[abc]", 0..3));
+    let place = proptest::option::of(proptest::sample::select(
+        &["urn:iso:IT", "urn:iso:US", "urn:nuts:ITF47", "https://x.example/it"][..],
+    ));
+    let groups = proptest::option::of(proptest::collection::vec("urn:group:[ab]", 0..2));
+    let number = proptest::option::of(prop_oneof![(0..3_i64).prop_map(|n| json!(n)), Just(json!("1"))]);
+    (texts(), texts(), texts(), place, groups, number).prop_map(|(role, path, iri, place, groups, number)| {
+        json!({"role": role, "a": {"b": path}, "https://x.example/y": iri, "spatial": place, "groups": groups, "n": number})
+    })
+}
+
+fn facts() -> impl Strategy<Value = Facts> {
+    let purpose = proptest::option::of(proptest::collection::vec("[abc]", 0..3));
+    (clock(), proptest::sample::select(&["did:web:a", "did:web:b"][..]), claims(), purpose).prop_map(
+        |(now_ms, participant, claims, purpose)| Facts { now_ms, participant: participant.into(), claims, purpose },
+    )
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    proptest::sample::select(&[Scope::Catalog, Scope::Negotiation, Scope::Transfer, Scope::Request][..])
+}
+
+fn action() -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(&["use", "read", "odrl:sell"][..])
+}
+
+fn compile(source: &PolicySource) -> Policy {
+    Policy::compile(source).unwrap_or_else(|error| panic!("{error}: {}", source.rules))
+}
+
+/// The same policy with every list of operands turned round.
+fn reversed(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().rev().map(reversed).collect(),
+        Value::Object(object) => object.iter().map(|(name, value)| (name.clone(), reversed(value))).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The same policy with full names and wrapped values.
+fn spelt_out(value: &Value) -> Value {
+    const ODRL: &str = "http://www.w3.org/ns/odrl/2/";
+    match value {
+        Value::Array(items) => items.iter().map(spelt_out).collect(),
+        Value::Object(object) => object
+            .iter()
+            .map(|(name, value)| {
+                let value = match (name.as_str(), value) {
+                    ("action" | "operator", Value::String(term)) => json!({"@id": format!("{ODRL}{term}")}),
+                    ("rightOperand", value) => value.clone(),
+                    (_, value) => spelt_out(value),
+                };
+                (format!("{ODRL}{name}"), value)
+            })
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A data plane with the plan decides as the control plane does, now and at any later moment.
+    #[test]
+    fn the_residual_decides_as_the_policy(
+        source in source(), facts in facts(), action in action(), times in proptest::collection::vec(clock(), 1..6),
+    ) {
+        let policy = compile(&source);
+        let residual = policy.residual(action, &facts);
+        for now_ms in times {
+            let then = policy.decide(Scope::Request, action, &Facts { now_ms, ..facts.clone() });
+            let planned = residual.decide(now_ms);
+            prop_assert_eq!(planned.allow, then.allow, "{} at {}: {}", source.rules, now_ms, then.refusal_text());
+            prop_assert!(!planned.reasons.is_empty());
+        }
+    }
+
+    /// Until the next boundary nothing changes, so that a decision may be remembered.
+    #[test]
+    fn a_decision_holds_until_its_boundary(
+        source in source(), facts in facts(), scope in scope(), action in action(), later in clock(),
+    ) {
+        let policy = compile(&source);
+        let decision = policy.decide(scope, action, &facts);
+        prop_assert!(decision.valid_until_ms.is_none_or(|until| until > facts.now_ms));
+        // Before the agreement, times after it are counted from the moment of asking.
+        if later >= facts.now_ms && decision.valid_until_ms.is_none_or(|until| later < until) {
+            let then = policy.decide(scope, action, &Facts { now_ms: later, ..facts });
+            prop_assert_eq!((then.allow, then.valid_until_ms), (decision.allow, decision.valid_until_ms));
+        }
+    }
+
+    #[test]
+    fn removing_prohibitions_never_closes(source in source(), facts in facts(), scope in scope(), action in action()) {
+        let mut fewer = source.clone();
+        fewer.rules["prohibition"].as_array_mut().unwrap().pop();
+        let (all, fewer) = (compile(&source), compile(&fewer));
+        prop_assert!(!all.decide(scope, action, &facts).allow || fewer.decide(scope, action, &facts).allow);
+    }
+
+    #[test]
+    fn adding_permissions_opens_nothing_that_is_forbidden(source in source(), extra in rule(), facts in facts()) {
+        let mut without = PolicySource { conflict: None, ..source.clone() };
+        without.rules["permission"] = json!([{"action": "use"}]);
+        if !compile(&without).decide(Scope::Request, "use", &facts).allow {
+            let mut more = PolicySource { conflict: None, ..source };
+            more.rules["permission"].as_array_mut().unwrap().push(extra);
+            prop_assert!(!compile(&more).decide(Scope::Request, "use", &facts).allow);
+        }
+    }
+
+    /// Taking a claim away may close, but opens nothing.
+    #[test]
+    fn what_is_not_known_never_opens(
+        source in source(), facts in facts(), scope in scope(), action in action(), name in "(role|a|n|spatial|groups)",
+    ) {
+        let policy = compile(&source);
+        let mut less = facts.clone();
+        less.claims.as_object_mut().unwrap().remove(&name);
+        prop_assert!(!policy.decide(scope, action, &less).allow || policy.decide(scope, action, &facts).allow);
+    }
+
+    #[test]
+    fn order_does_not_matter(source in source(), facts in facts(), scope in scope(), action in action()) {
+        let turned = PolicySource { rules: reversed(&source.rules), ..source.clone() };
+        let (one, other) = (compile(&source).decide(scope, action, &facts), compile(&turned).decide(scope, action, &facts));
+        prop_assert_eq!((one.allow, one.valid_until_ms), (other.allow, other.valid_until_ms));
+    }
+
+    /// Compact and expanded spelling are one policy, and what the policy level gives to its rules can be written there.
+    #[test]
+    fn spelling_does_not_matter(source in source(), facts in facts(), scope in scope()) {
+        let full = PolicySource { rules: spelt_out(&source.rules), ..source.clone() };
+        let (short, full) = (compile(&source), compile(&full));
+        prop_assert_eq!(short.hash(), full.hash());
+        let mut compact = source.clone();
+        let mut expanded = source;
+        compact.rules["assignee"] = json!("did:web:b");
+        for kind in ["permission", "prohibition"] {
+            for rule in expanded.rules[kind].as_array_mut().unwrap() {
+                let rule = rule.as_object_mut().unwrap();
+                rule.entry("assignee").or_insert(json!("did:web:b"));
+            }
+        }
+        let (compact, expanded) = (compile(&compact), compile(&expanded));
+        prop_assert_eq!(compact.hash(), expanded.hash());
+        prop_assert_eq!(compact.decide(scope, "use", &facts), expanded.decide(scope, "use", &facts));
+    }
+
+    #[test]
+    fn every_decision_says_why(source in source(), facts in facts(), scope in scope(), action in action()) {
+        let decision = compile(&source).decide(scope, action, &facts);
+        prop_assert!(!decision.reasons.is_empty());
+        let text = decision.refusal_text();
+        prop_assert!(!text.is_empty() && !text.ends_with('.') && !text.contains("could not be evaluated"), "{}", text);
+    }
+}
