@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 export JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint deny doc fmt clean
+.PHONY: help setup build demo test tck interop lint deny doc fuzz fmt clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +22,17 @@ $(TARGET)/setup/%.done: scripts/setup.sh scripts/lib.sh
 build: $(TARGET)/setup/build.done ## Build the two binaries that ship: target/release/hansa and hansa-dataplane
 	@. scripts/lib.sh && use_pinned_rust && cargo build --release --locked --bin hansa --bin hansa-dataplane
 
+demo: $(TARGET)/setup/build.done ## Two cities agree on a contract, and data flows; KEEP=1 leaves them running
+	@scripts/demo.sh $(if $(KEEP),--keep)
+
 test: $(TARGET)/setup/build.done $(TARGET)/setup/test.done $(TARGET)/setup/doc.done ## Run every check; prints the seconds of each stage
 	@scripts/test.sh
+
+tck: $(TARGET)/setup/build.done $(TARGET)/setup/test.done ## The official kit of the Dataspace Protocol; ONLY='CN:01' runs some of it
+	@scripts/tck.sh $(if $(ONLY),--only '$(ONLY)') $(if $(VERBOSE),--verbose)
+
+interop: $(TARGET)/setup/build.done $(TARGET)/setup/test.done ## Only the tests with parts that others wrote: kit's schemas, foreign data plane
+	@scripts/test.sh build interop
 
 lint: $(TARGET)/setup/build.done ## rustfmt and clippy, warnings as errors
 	@scripts/lint.sh
@@ -33,6 +42,9 @@ deny: $(TARGET)/setup/test.done ## Licences, banned crates, sources and advisori
 
 doc: $(TARGET)/setup/build.done $(TARGET)/setup/doc.done ## Build the manual (docs/book) and the reference of the crates
 	@scripts/doc.sh
+
+fuzz: $(TARGET)/setup/fuzz.done ## Fuzz every JSON entry point (nightly toolchain); FUZZ_SECONDS=60 each
+	@scripts/fuzz.sh
 
 fmt: ## Format all sources
 	@. scripts/lib.sh && use_pinned_rust && cargo fmt --all

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build, the demo, the tests or the benchmark need and this machine lacks.
 #
-#   scripts/setup.sh [build|test|doc|bench]...      default: build test doc
+#   scripts/setup.sh [build|test|doc|bench|fuzz]...      default: build test doc
 #
 # Debian and Ubuntu packages are installed with apt-get when this runs as root or sudo asks for no password. Cargo's
 # own tools are built from their released sources into target/tools. What cannot be installed is named in one sentence
@@ -11,6 +11,7 @@ set -euo pipefail
 
 readonly MDBOOK=0.5.4
 readonly CARGO_DENY=0.20.2
+readonly CARGO_FUZZ=0.13.2
 
 missing=()
 packages=()
@@ -89,8 +90,8 @@ for what in "$@"; do
     build) need_build ;;
     test) need_test ;;
     bench) need_bench ;;
-    doc) ;;
-    *) die "unknown part '$what': build, test, doc or bench" ;;
+    doc | fuzz) ;;
+    *) die "unknown part '$what': build, test, doc, bench or fuzz" ;;
   esac
 done
 install_packages
@@ -98,6 +99,7 @@ for what in "$@"; do
   case $what in
     test) cargo_tool cargo-deny cargo-deny "$CARGO_DENY" 'checks licences and advisories' ;;
     doc) cargo_tool mdbook mdbook "$MDBOOK" 'builds the manual' --no-default-features --features search ;;
+    fuzz) cargo_tool cargo-fuzz cargo-fuzz "$CARGO_FUZZ" 'runs the fuzz targets' ;;
   esac
 done
 

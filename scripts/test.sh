@@ -8,7 +8,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
-readonly ALL=(lint deny build unit doc)
+readonly ALL=(lint deny build unit doc tck demo)
 logs=$target/test-logs
 mkdir -p "$logs"
 
@@ -18,8 +18,12 @@ export HANSA_BIN_DIR=$target/release
 lint() { scripts/lint.sh; }
 deny() { scripts/deny.sh; }
 build() { cargo build --release --workspace --bins --locked; }
-unit() { cargo test --workspace --locked; }
-doc() { scripts/doc.sh; }
+# The store's tests run on SQLite and on the PostgreSQL server that this starts.
+unit() { scripts/with-postgres.sh cargo test --workspace --locked; }
+doc() { scripts/config-reference.sh --check && scripts/doc.sh; }
+tck() { scripts/tck.sh --runs 2; }
+demo() { scripts/demo.sh; }
+interop() { cargo test --locked -p tck --test foreign_dataplane --test schemas; }
 
 describe() {
   case $1 in
@@ -28,6 +32,9 @@ describe() {
     build) say 'the binaries that ship, release profile' ;;
     unit) say 'unit and integration tests of every crate' ;;
     doc) say 'manual and reference, warnings as errors' ;;
+    tck) say 'the official kit of the Dataspace Protocol, twice' ;;
+    demo) say 'two cities, from start to end' ;;
+    interop) say 'parts that others wrote: schemas, a data plane' ;;
     *) return 1 ;;
   esac
 }
