@@ -21,8 +21,10 @@ pub(crate) struct App {
     pub store: Store,
     /// Who is calling, and how we introduce ourselves.
     pub identity: Arc<dyn Identity>,
-    /// The hardened HTTP client for every address that a peer or an operator named.
+    /// The hardened HTTP client for every address that a peer named.
     pub fetcher: Fetcher,
+    /// The same client without the address filter, for addresses that the operator named: data planes, webhooks.
+    pub internal: Fetcher,
     /// Compiled policies and cached decisions.
     pub decisions: Decisions,
     /// Addresses of partners, found through their version documents.
@@ -44,6 +46,11 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// How long 404 and 409 are taken for a race with a peer that still stores the step before, ms.
+    pub(crate) fn grace_ms(&self) -> i64 {
+        i64::try_from(self.config.delivery.not_found_grace_s).unwrap_or(10).saturating_mul(1000)
+    }
+
     /// The participant context that requests belong to.
     pub(crate) fn context(&self) -> &'static str {
         DEFAULT_CONTEXT

@@ -1,5 +1,18 @@
 //! Hansa's control plane: catalog, contract negotiation and transfer process of the Dataspace Protocol 2025-1, with the
 //! management API and the command line of the binary `hansa`.
+//!
+//! `http` authenticates and parses, `service` decides and moves the state machines of `dsp-protocol`, `store` commits,
+//! `worker` sends what is owed. See `docs/src/architecture.md`.
 
-#[allow(dead_code)]
+pub mod config;
+
+mod app;
+mod fetch;
+mod http;
+mod serve;
+mod service;
 mod store;
+mod webhooks;
+mod worker;
+
+pub use serve::{ServeError, serve};

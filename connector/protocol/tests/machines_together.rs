@@ -93,6 +93,8 @@ enum Fate {
 enum Step<M> {
     Command(bool, M),
     Deliver(bool, Fate),
+    /// The messages of both sides are under way at the same time, and so are the answers.
+    Cross,
 }
 
 struct World<'a, S, M, W: 'static> {
@@ -100,6 +102,9 @@ struct World<'a, S, M, W: 'static> {
     /// The side that began, then the other, which does not exist before the initial message arrives.
     sides: [Option<S>; 2],
     roles: [Role; 2],
+    /// The `@id` of the message that each side sends, and of the last one that it accepted.
+    ids: [u32; 2],
+    accepted: [u32; 2],
 }
 
 impl<S: Copy + Debug, M: Copy + Debug + PartialEq, W: Copy + Debug + PartialEq + 'static> World<'_, S, M, W> {
@@ -125,6 +130,7 @@ impl<S: Copy + Debug, M: Copy + Debug + PartialEq, W: Copy + Debug + PartialEq +
     fn command(&mut self, side: usize, message: M) {
         let Some(state) = self.sides[side] else { return };
         if let Some(next) = (self.machine.owe)(self.roles[side], state, message) {
+            self.ids[side] += 1;
             self.set(side, next);
         }
     }
@@ -145,6 +151,23 @@ impl<S: Copy + Debug, M: Copy + Debug + PartialEq, W: Copy + Debug + PartialEq +
                 return;
             }
         };
+        self.answered(side, answer);
+    }
+
+    fn cross(&mut self) {
+        let owed = self.sides.map(|side| side.and_then(self.machine.owed));
+        let [Some(one), Some(other)] = owed else { return };
+        for side in [0, 1] {
+            self.set(side, (self.machine.sent)(self.sides[side].unwrap()));
+        }
+        for (side, answer) in [self.arrive(0, one), self.arrive(1, other)].into_iter().enumerate() {
+            if (self.machine.owed)(self.sides[side].unwrap()) == owed[side] {
+                self.answered(side, answer);
+            }
+        }
+    }
+
+    fn answered(&mut self, side: usize, answer: Answer) {
         let state = self.sides[side].unwrap();
         match answer {
             Answer::Ok => self.set(side, (self.machine.acknowledge)(self.roles[side], state)),
@@ -175,8 +198,11 @@ impl<S: Copy + Debug, M: Copy + Debug + PartialEq, W: Copy + Debug + PartialEq +
             }
             None => Answer::Unknown,
             Some(_) if initial => Answer::Ok,
+            // A copy of what was accepted before must not pass as the next message of its kind.
+            Some(_) if self.accepted[at] == self.ids[from] => Answer::Refused,
             Some(state) => match (self.machine.receive)(role, state, message) {
                 Some(next) => {
+                    self.accepted[at] = self.ids[from];
                     self.set(at, next);
                     Answer::Ok
                 }
@@ -214,10 +240,11 @@ fn run<S: Copy + Debug, M: Copy + Debug + PartialEq, W: Copy + Debug + PartialEq
     steps: Vec<Step<M>>,
 ) {
     let sides = [Some((machine.initiate)(first)), None];
-    let mut world = World { machine, sides, roles: [first, first.other()] };
+    let mut world = World { machine, sides, roles: [first, first.other()], ids: [1, 1], accepted: [0, 0] };
     for step in steps {
         match step {
             Step::Command(side, message) => world.command(usize::from(side), message),
+            Step::Cross => world.cross(),
             Step::Deliver(side, fate) => world.deliver(usize::from(side), fate),
         }
     }
@@ -229,6 +256,7 @@ fn steps<M: Copy + Debug + 'static>(messages: Vec<M>, termination: M) -> impl St
     let fate =
         proptest::sample::select(vec![Fate::Lost, Fate::AnswerLost, Fate::Twice, Fate::Answered, Fate::Answered]);
     let step = prop_oneof![
+        Just(Step::Cross),
         (any::<bool>(), message).prop_map(|(side, message)| Step::Command(side, message)),
         (any::<bool>(), fate).prop_map(|(side, fate)| Step::Deliver(side, fate)),
     ];

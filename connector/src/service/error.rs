@@ -68,6 +68,9 @@ impl Fault {
     }
 }
 
+/// Code of a failure that passes: the step is tried again.
+pub(crate) const RETRYING: &str = "delivery_retrying";
+
 /// A refusal or failure, ready to be shown.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
@@ -135,6 +138,14 @@ impl ServiceError {
     pub(crate) fn internal(detail: impl std::fmt::Display) -> Self {
         tracing::error!(%detail, "internal error");
         Self::new(Kind::Internal, Fault::Us, "internal", "an internal error; the log has the details")
+    }
+
+    /// The same failure as a passing one, shown while it is tried again.
+    #[must_use]
+    pub(crate) fn retrying(mut self) -> Self {
+        self.message = format!("{}; it is tried again", self.message);
+        self.code = RETRYING;
+        self
     }
 
     /// Adds the rule and the fact that decided.

@@ -2,12 +2,18 @@
 //! machines of `dsp-protocol`, and saves once. Knows neither HTTP servers nor SQL.
 
 pub(crate) mod catalog;
+pub(crate) mod data_plane;
 pub(crate) mod dataset;
 pub(crate) mod decide;
 pub(crate) mod error;
+pub(crate) mod events;
 pub(crate) mod in_flight;
 pub(crate) mod negotiation;
 pub(crate) mod partner;
+pub(crate) mod reading;
+pub(crate) mod registry;
+pub(crate) mod schema;
+pub(crate) mod token;
 pub(crate) mod transfer;
 
-pub(crate) use error::{Fault, Kind, ServiceError, ServiceResult};
+pub(crate) use error::{Fault, Kind, RETRYING, ServiceError, ServiceResult};

@@ -28,7 +28,7 @@ mod battery;
 pub(crate) use entity::{
     agreement, data_plane, dataset, event, negotiation, offer, partner, policy, transfer, webhook,
 };
-pub(crate) use page::{Filter, ListQuery, Listing, Page};
+pub(crate) use page::{Filter, ListQuery, Page};
 pub(crate) use unit::{Step, StepKind, Unit};
 
 use std::time::Duration;

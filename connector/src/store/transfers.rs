@@ -2,13 +2,12 @@
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QuerySelect,
-};
+    QuerySelect, SqlErr};
 
 use super::entity::transfer::{ActiveModel, Column, Entity, Model};
 use super::page::{ListQuery, Listing, Page, list as list_rows};
 use super::unit::LEASE_MS;
-use super::{StepKind, Store, StoreResult, Unit};
+use super::{StepKind, Store, StoreError, StoreResult, Unit};
 
 const LISTING: Listing<Column> = Listing {
     sort: &[("createdAt", Column::CreatedAt), ("updatedAt", Column::UpdatedAt)],
@@ -55,8 +54,14 @@ pub(crate) async fn by_counter_pid(
 pub(crate) async fn insert(unit: &mut Unit, mut row: Model) -> StoreResult<Model> {
     stamp(unit, &mut row);
     row.created_at = unit.now();
-    Entity::insert(row.clone().into_active_model()).exec_without_returning(unit.db()).await?;
-    Ok(row)
+    match Entity::insert(row.clone().into_active_model()).exec_without_returning(unit.db()).await {
+        Ok(_) => Ok(row),
+        Err(error) => match error.sql_err() {
+            // Two initial messages with one pid raced; the other was first.
+            Some(SqlErr::UniqueConstraintViolation(_)) => Err(StoreError::Exists(row.id)),
+            _ => Err(error.into()),
+        },
+    }
 }
 
 /// Saves a changed row, with the same care for the lease.
@@ -78,6 +83,26 @@ fn stamp(unit: &mut Unit, row: &mut Model) {
         row.lease_until = 0;
         row.attempts = 0;
     }
+}
+
+/// Notes a failed attempt; the row comes back at `at`. Nothing happens when it owes something else meanwhile.
+pub(crate) async fn postpone(store: &Store, row: &Model, owed_id: &str, at: i64, error: &str) -> StoreResult<()> {
+    let (id, context, owed_id, error) = (row.id.clone(), row.context.clone(), owed_id.to_owned(), error.to_owned());
+    store
+        .write(move |unit| {
+            Box::pin(async move {
+                let Some(mut row) = lock(unit, &context, &id).await? else { return Ok(()) };
+                if row.owed_id.as_deref().unwrap_or_default() != owed_id {
+                    return Ok(());
+                }
+                row.attempts += 1;
+                row.next_attempt_at = at;
+                row.error = Some(error);
+                update(unit, row).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
 }
 
 /// A page of the list.

@@ -41,6 +41,10 @@ pub fn receive_initial(role: Role) -> Negotiation {
 /// ours counts as its acknowledgement, see [`Received::implied`]. A termination is accepted in every state that is
 /// not final and drops whatever we owe. While we owe a termination ourselves, everything else is refused.
 ///
+/// The machine cannot tell a copy of the last message from a new one of the same kind (an old offer that crosses our
+/// counter-request would pass as the answer to it). The caller refuses copies first, by the `@id` of the message or by
+/// [`crate::context::content_digest`].
+///
 /// # Errors
 /// [`Illegal`] when the message is not allowed now or not from this sender; nothing changes then.
 pub fn receive(role: Role, state: Negotiation, message: NegotiationMessage) -> Result<Received, Illegal> {

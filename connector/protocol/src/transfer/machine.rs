@@ -38,6 +38,10 @@ pub fn receive_initial() -> Transfer {
 /// - Otherwise messages may cross: the peer's is judged by what both sides know, and ours is dropped, since it is
 ///   done already (both start, both suspend, both complete) or has lost its point.
 ///
+/// The machine cannot tell a copy of the last message from a new one of the same kind (an old offer that crosses our
+/// counter-request would pass as the answer to it). The caller refuses copies first, by the `@id` of the message or by
+/// [`crate::context::content_digest`].
+///
 /// # Errors
 /// [`Illegal`] when the message is not allowed now or not from this sender; nothing changes then.
 pub fn receive(role: Role, state: Transfer, message: TransferMessage) -> Result<Received, Illegal> {

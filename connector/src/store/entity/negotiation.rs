@@ -41,6 +41,8 @@ pub struct Model {
     pub decision: String,
     /// `automatic` or `manual`, for transfers under the agreement.
     pub transfer_decision: String,
+    /// JSON object of the counter-party's verified claims, as they were when it last proved them.
+    pub claims: String,
     /// Digest of the peer's initial message, to tell a repeat from a conflict.
     pub initial_digest: Option<String>,
     /// JSON {code, reason[]} of a termination, ours or theirs.

@@ -47,6 +47,8 @@ pub struct Model {
     pub flow_target: Option<String>,
     /// JSON data address: received from the provider (pull) or the consumer (push), or made by our data plane.
     pub data_address: Option<String>,
+    /// JSON object of the counter-party's verified claims, as they were when it last proved them.
+    pub claims: String,
     /// Digest of the peer's initial message, to tell a repeat from a conflict.
     pub initial_digest: Option<String>,
     /// JSON {code, reason[]} of a suspension or termination, ours or theirs.

@@ -1,0 +1,134 @@
+//! Every setting of the control plane: name, kind, default, meaning. The reader and the reference in the manual are made from
+//! this list, and a key that is not in it is refused.
+
+use std::fmt::Write as _;
+
+/// What a value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// IP address and port.
+    Address,
+    /// A number of bytes.
+    Bytes,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number of milliseconds.
+    Milliseconds,
+    /// A whole number.
+    Number,
+    /// A path of a file or folder; a relative one begins at the folder of the configuration file.
+    Path,
+    /// A list of tables.
+    Peers,
+    /// A whole number of seconds.
+    Seconds,
+    /// A secret. The same key with `_file` names a file that holds it.
+    Secret,
+    /// Free text.
+    Text,
+    /// An http or https URL.
+    Url,
+}
+
+impl Kind {
+    /// In the words of the reference.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Address => "IP address and port",
+            Self::Bytes => "bytes",
+            Self::Flag => "`true` or `false`",
+            Self::Milliseconds => "milliseconds",
+            Self::Number => "number",
+            Self::Path => "path",
+            Self::Peers => "list of tables",
+            Self::Seconds => "seconds",
+            Self::Secret => "secret",
+            Self::Text => "text",
+            Self::Url => "URL",
+        }
+    }
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The key in the file, the section before the dot.
+    pub key: &'static str,
+    /// What its value looks like.
+    pub kind: Kind,
+    /// The value when nothing is said; `None` where there is none.
+    pub default: Option<&'static str>,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+const fn setting(key: &'static str, kind: Kind, default: Option<&'static str>, meaning: &'static str) -> Setting {
+    Setting { key, kind, default, meaning }
+}
+
+/// All settings in the order of the reference.
+pub const SETTINGS: &[Setting] = &[
+    setting("participant_id", Kind::Text, None, "Our id in the dataspace. Without it an id is made at the first start and kept in the data folder."),
+    setting("data_dir", Kind::Path, Some("hansa-data"), "Folder for the database and for what is made at the first start."),
+    setting("log.format", Kind::Text, Some("text"), "`text` for people or `json`, one object in a line."),
+    setting("log.filter", Kind::Text, Some("info"), "What is logged, in the syntax of tracing's EnvFilter."),
+    setting("database.url", Kind::Secret, None, "`sqlite://PATH` or `postgres://…`. Without it `hansa.db` in the data folder."),
+    setting("dsp.listen", Kind::Address, Some("127.0.0.1:8282"), "Where the Dataspace Protocol is served, for partners."),
+    setting("dsp.public_url", Kind::Url, None, "The root of that listener as partners see it. Required unless it listens on loopback."),
+    setting("dsp.cert_file", Kind::Path, None, "PEM certificate chain; with it the listener speaks TLS."),
+    setting("dsp.key_file", Kind::Path, None, "PEM private key for the certificate."),
+    setting("dsp.danger_plain_http", Kind::Flag, Some("false"), "Allow HTTP without TLS outside loopback: behind a proxy that ends TLS only."),
+    setting("management.listen", Kind::Address, Some("127.0.0.1:8283"), "Where the management API is served, for operators."),
+    setting("management.token", Kind::Secret, None, "Bearer token of the management API, at least 16 characters. Without it one is made at the first start and shown once."),
+    setting("management.cert_file", Kind::Path, None, "As for `dsp`."),
+    setting("management.key_file", Kind::Path, None, "As for `dsp`."),
+    setting("management.danger_plain_http", Kind::Flag, Some("false"), "As for `dsp`."),
+    setting("signaling.listen", Kind::Address, Some("127.0.0.1:8284"), "Where data planes register and report."),
+    setting("signaling.public_url", Kind::Url, None, "That listener as data planes see it. Required unless it listens on loopback."),
+    setting("signaling.token", Kind::Secret, None, "Secret shared with our data planes, at least 16 characters. Without it one is made at the first start and kept in the data folder."),
+    setting("signaling.cert_file", Kind::Path, None, "As for `dsp`."),
+    setting("signaling.key_file", Kind::Path, None, "As for `dsp`."),
+    setting("signaling.danger_plain_http", Kind::Flag, Some("false"), "As for `dsp`."),
+    setting(
+        "identity.danger_static_peers",
+        Kind::Peers,
+        None,
+        "Partners that are known by a fixed token: `id`, `accepts_token` (it sends this to us), `sends_token` (we send this to it), `claims` (what policies are decided with). Both tokens can be given as a file, too. In the environment: a JSON array.",
+    ),
+    setting("partners.danger_allow_private_addresses", Kind::Flag, Some("false"), "Let addresses of partners lead to loopback, private and link-local hosts: demos and closed networks only."),
+    setting("partners.danger_allow_plain_http", Kind::Flag, Some("false"), "Let addresses of partners be `http:` outside loopback."),
+    setting("partners.ca_file", Kind::Path, None, "PEM certificates of further authorities that servers of partners and data planes may use."),
+    setting("partners.answer_timeout_s", Kind::Seconds, Some("30"), "Longest wait for a partner's whole answer."),
+    setting("partners.max_answer_bytes", Kind::Bytes, Some("33554432"), "Largest answer of a partner that is read."),
+    setting("delivery.initial_backoff_ms", Kind::Milliseconds, Some("200"), "Pause before a message is sent again the first time; it doubles each time, with jitter."),
+    setting("delivery.max_backoff_s", Kind::Seconds, Some("60"), "Longest such pause."),
+    setting("delivery.not_found_grace_s", Kind::Seconds, Some("10"), "How long 404 and 409 are taken for a partner that still stores the step before."),
+    setting("delivery.give_up_after_s", Kind::Seconds, Some("86400"), "When delivery of a message is given up and its process ends."),
+    setting("delivery.concurrency", Kind::Number, Some("64"), "Messages that are sent at the same time."),
+    setting("transfer.data_plane_patience_s", Kind::Seconds, Some("60"), "How long a transfer waits for a data plane that cannot be reached."),
+    setting("transfer.token_lifetime_s", Kind::Seconds, Some("86400"), "How long a token for a data flow is valid at most; a transfer that is suspended and resumed gets a new one."),
+    setting("catalog.page_size", Kind::Number, Some("50"), "Datasets on one page of our catalog."),
+    setting("limits.body_bytes", Kind::Bytes, Some("1048576"), "Largest body of a request to any listener."),
+    setting("limits.json_depth", Kind::Number, Some("64"), "Deepest nesting of JSON in a request."),
+    setting("limits.request_timeout_s", Kind::Seconds, Some("30"), "Longest time that a client may take for the head of its request."),
+];
+
+/// The reference of all settings as a Markdown table.
+pub fn reference() -> String {
+    let mut text = String::from("| Setting | Kind | Default | Meaning |\n| --- | --- | --- | --- |\n");
+    for setting in SETTINGS {
+        let name = match setting.kind {
+            Kind::Secret => format!("`{0}`, `{0}_file`", setting.key),
+            _ => format!("`{}`", setting.key),
+        };
+        let default = setting.default.map_or_else(|| "–".to_owned(), |value| format!("`{value}`"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| {name} | {} | {default} | {} |", setting.kind.words(), setting.meaning);
+    }
+    text
+}
+
+/// The setting with this key.
+pub(super) fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}

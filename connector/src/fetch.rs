@@ -1,0 +1,380 @@
+//! The hardened HTTP client for addresses that somebody else named.
+//!
+//! http and https only, and plain http only to loopback or by an explicit setting; no redirects; limits on time and
+//! size; no connection to an address that is not public unless a setting that carries `danger` in its name allows it.
+//! The check sits in the resolver, so that the address that was checked is the one that is dialled.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LINK};
+use reqwest::{Client, Method, Url};
+use rustls::pki_types::CertificateDer;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+
+/// What the client may do.
+#[derive(Clone, Debug)]
+pub(crate) struct FetchSettings {
+    /// Addresses that are not public (loopback, private, link-local) may be dialled.
+    pub allow_private_addresses: bool,
+    /// Plain http may be used to addresses other than loopback.
+    pub allow_plain_http: bool,
+    /// Further certificate authorities.
+    pub authorities: Vec<CertificateDer<'static>>,
+    /// Longest time for a connection.
+    pub connect_timeout: Duration,
+    /// Longest time for a whole exchange.
+    pub timeout: Duration,
+    /// Largest answer, in bytes.
+    pub max_answer_bytes: usize,
+}
+
+/// An answer within the limits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FetchResponse {
+    /// HTTP status.
+    pub status: u16,
+    /// `Link` headers.
+    pub links: Vec<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl FetchResponse {
+    /// Target of the link with this relation (RFC 8288).
+    pub(crate) fn link(&self, relation: &str) -> Option<&str> {
+        self.links.iter().flat_map(|header| header.split(',')).find_map(|link| {
+            let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+            let is_it = parameters.split(';').any(|parameter| {
+                let (name, value) = parameter.trim().split_once('=').unwrap_or_default();
+                name.eq_ignore_ascii_case("rel") && value.trim_matches('"').split(' ').any(|name| name == relation)
+            });
+            is_it.then_some(target)
+        })
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct FetchError {
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+    message: String,
+}
+
+impl FetchError {
+    fn refused(message: impl Into<String>) -> Self {
+        Self { retryable: false, message: message.into() }
+    }
+}
+
+/// The client; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Fetcher {
+    client: Client,
+    settings: Arc<FetchSettings>,
+}
+
+impl Fetcher {
+    /// Builds the client.
+    ///
+    /// # Errors
+    /// When an authority cannot be used.
+    pub(crate) fn new(settings: FetchSettings) -> Result<Self, String> {
+        let mut builder = Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(settings.connect_timeout)
+            .timeout(settings.timeout)
+            .tcp_nodelay(true)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(64)
+            .user_agent(concat!("hansa/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(Arc::new(FilteredResolver { allow_private: settings.allow_private_addresses }));
+        let authorities = settings.authorities.iter().map(|der| reqwest::Certificate::from_der(der));
+        let authorities = authorities.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        if !authorities.is_empty() {
+            builder = builder.tls_certs_merge(authorities);
+        }
+        let client = builder.build().map_err(|error| error.to_string())?;
+        Ok(Self { client, settings: Arc::new(settings) })
+    }
+
+    /// Whether the URL is one that this client would call: scheme, host, and for a literal address the address itself.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn check_url(&self, url: &str) -> Result<Url, FetchError> {
+        let url = Url::parse(url).map_err(|error| FetchError::refused(format!("not a URL: {error}")))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(FetchError::refused("a URL with a user name or password in it is not called"));
+        }
+        let address = match url.host() {
+            None => return Err(FetchError::refused("the URL has no host")),
+            Some(url::Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(url::Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            Some(url::Host::Domain(_)) => None,
+        };
+        if let Some(address) = address
+            && !self.settings.allow_private_addresses
+            && !is_public(address)
+        {
+            return Err(FetchError::refused(format!("{address} is not a public address")));
+        }
+        let local = address.is_some_and(|address| address.is_loopback()) || url.host_str() == Some("localhost");
+        match url.scheme() {
+            "https" => Ok(url),
+            "http" if local || self.settings.allow_plain_http => Ok(url),
+            "http" => Err(FetchError::refused("plain http is used only on loopback; use https")),
+            other => Err(FetchError::refused(format!("the scheme `{other}` is not supported, use https"))),
+        }
+    }
+
+    /// GET, expecting JSON.
+    ///
+    /// # Errors
+    /// When there is no answer, or none within the limits.
+    pub(crate) async fn get_json(&self, url: &str, authorization: Option<&SecretString>) -> Result<FetchResponse, FetchError> {
+        self.call(Method::GET, url, None, authorization, None).await
+    }
+
+    /// POST of a JSON body.
+    ///
+    /// # Errors
+    /// As [`Fetcher::get_json`].
+    pub(crate) async fn post_json(
+        &self,
+        url: &str,
+        body: &Value,
+        authorization: Option<&SecretString>,
+    ) -> Result<FetchResponse, FetchError> {
+        self.call(Method::POST, url, Some(body.to_string()), authorization, None).await
+    }
+
+    /// PUT of a JSON body.
+    ///
+    /// # Errors
+    /// As [`Fetcher::get_json`].
+    pub(crate) async fn put_json(
+        &self,
+        url: &str,
+        body: &Value,
+        authorization: Option<&SecretString>,
+    ) -> Result<FetchResponse, FetchError> {
+        self.call(Method::PUT, url, Some(body.to_string()), authorization, None).await
+    }
+
+    /// POST of JSON text with one more header: a signature covers the very bytes that are sent.
+    ///
+    /// # Errors
+    /// As [`Fetcher::get_json`].
+    pub(crate) async fn post_text(
+        &self,
+        url: &str,
+        body: String,
+        header: Option<(&str, &str)>,
+    ) -> Result<FetchResponse, FetchError> {
+        self.call(Method::POST, url, Some(body), None, header).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<String>,
+        authorization: Option<&SecretString>,
+        header: Option<(&str, &str)>,
+    ) -> Result<FetchResponse, FetchError> {
+        let url = self.check_url(url)?;
+        let mut request = self.client.request(method, url);
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
+        if let Some(authorization) = authorization {
+            let mut value = HeaderValue::from_str(authorization.expose_secret())
+                .map_err(|_| FetchError::refused("our token cannot stand in a header"))?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        let answer = request.send().await.map_err(describe)?;
+        let status = answer.status().as_u16();
+        let links = answer.headers().get_all(LINK).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned);
+        let links = links.collect();
+        let limit = self.settings.max_answer_bytes;
+        let mut body = BytesMut::new();
+        let mut chunks = answer.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(describe)?;
+            if body.len() + chunk.len() > limit {
+                return Err(FetchError::refused(format!("the answer is larger than {limit} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(FetchResponse { status, links, body: body.freeze() })
+    }
+}
+
+/// The cause without the URL, which reqwest would print and which may name a path that is nobody's business.
+fn describe(error: reqwest::Error) -> FetchError {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    let refused = cause.to_string().contains(NOT_PUBLIC);
+    let what = if error.is_timeout() { "time-out: " } else { "" };
+    FetchError { retryable: !refused && !error.is_builder(), message: format!("{what}{cause}") }
+}
+
+const NOT_PUBLIC: &str = "has no public address";
+
+/// Resolves names and hands out only addresses that may be dialled, so that a name cannot change between check and call.
+struct FilteredResolver {
+    allow_private: bool,
+}
+
+impl Resolve for FilteredResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allow_private = self.allow_private;
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let usable: Vec<SocketAddr> =
+                found.into_iter().filter(|address| allow_private || is_public(address.ip())).collect();
+            if usable.is_empty() {
+                return Err(format!("`{host}` {NOT_PUBLIC}").into());
+            }
+            Ok(Box::new(usable.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Whether the address belongs to the public internet.
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => is_public_v6(v6),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_broadcast()
+        || address.is_documentation()
+        || address.is_unspecified()
+        || address.is_multicast()
+        || a == 0
+        || a >= 240
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 198 && (18..20).contains(&b));
+    !special
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    if let Some(v4) = address.to_ipv4_mapped() {
+        return is_public_v4(v4);
+    }
+    let [first, second, third, ..] = address.segments();
+    let special = address.is_loopback()
+        || address.is_unspecified()
+        || address.is_multicast()
+        || (first & 0xfe00) == 0xfc00
+        || (first & 0xffc0) == 0xfe80
+        || (first & 0xffc0) == 0xfec0
+        || (first == 0x2001 && second == 0x0db8)
+        // Translations of IPv4 (NAT64, 6to4, Teredo) could lead anywhere.
+        || (first == 0x0064 && second == 0xff9b)
+        || first == 0x2002
+        || (first == 0x2001 && second == 0)
+        || (first == 0 && second == 0 && third == 0);
+    !special
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fetcher(allow_private_addresses: bool, allow_plain_http: bool) -> Fetcher {
+        Fetcher::new(FetchSettings {
+            allow_private_addresses,
+            allow_plain_http,
+            authorities: Vec::new(),
+            connect_timeout: Duration::from_secs(1),
+            timeout: Duration::from_secs(2),
+            max_answer_bytes: 1024,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn addresses_that_are_not_public_are_refused_in_every_spelling() {
+        let strict = fetcher(false, true);
+        for url in [
+            "https://127.0.0.1/",
+            "https://10.1.2.3/",
+            "https://172.16.0.1/",
+            "https://192.168.1.1/",
+            "https://169.254.169.254/latest/meta-data",
+            "https://100.64.0.1/",
+            "https://0.0.0.0/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://0177.0.0.1/",
+            "https://[::1]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://[::ffff:a00:1]/",
+            "https://[fe80::1]/",
+            "https://[fd00:ec2::254]/",
+            "https://[64:ff9b::7f00:1]/",
+            "https://[2002:7f00:1::]/",
+            "https://224.0.0.1/",
+        ] {
+            let error = strict.check_url(url).unwrap_err();
+            assert!(error.to_string().contains("not a public address"), "{url}: {error}");
+        }
+        for url in ["https://203.0.114.5/", "https://[2606:4700::1]/", "https://city.example/dsp"] {
+            assert!(strict.check_url(url).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn schemes_and_credentials_in_urls_are_refused() {
+        let open = fetcher(true, false);
+        for url in ["ftp://city.example/", "file:///etc/passwd", "http://city.example/", "https://u:p@city.example/", "nonsense"] {
+            assert!(open.check_url(url).is_err(), "{url}");
+        }
+        for url in ["http://127.0.0.1:8282/", "http://localhost/", "http://[::1]/", "https://city.example/"] {
+            assert!(open.check_url(url).is_ok(), "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_resolves_to_loopback_is_not_dialled() {
+        let error = fetcher(false, true).get_json("https://localhost:9/", None).await.unwrap_err();
+        assert!(!error.retryable && error.to_string().contains(NOT_PUBLIC), "{error}");
+    }
+
+    #[test]
+    fn links_are_found_by_their_relation() {
+        let answer = FetchResponse {
+            links: vec![r#"<https://p/a?c=1>; rel="previous", <https://p/b?c=2>; rel="next"; title="x""#.to_owned()],
+            ..FetchResponse::default()
+        };
+        assert_eq!(answer.link("next"), Some("https://p/b?c=2"));
+        assert_eq!(answer.link("previous"), Some("https://p/a?c=1"));
+        assert_eq!(answer.link("last"), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! The DSP 2025-1 endpoints, HTTPS binding.
+
+mod answer;
+mod catalog;
+mod negotiations;
+mod transfers;
+mod version;
+
+use std::sync::Arc;
+
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{HttpRequest, web};
+use identity::{IncomingRequest, Participant};
+use serde_json::Value;
+
+use super::body::read_json;
+use crate::app::App;
+use crate::service::{ServiceError, ServiceResult};
+
+/// Path of the 2025-1 endpoints below the root.
+pub(crate) const BASE_PATH: &str = "/dsp/2025-1";
+
+/// Adds the endpoints to a server.
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    config
+        .route("/.well-known/dspace-version", web::get().to(version::document))
+        .route("/health", web::get().to(version::health))
+        .service(
+            web::scope(BASE_PATH)
+                .route("/catalog/request", web::post().to(catalog::request))
+                .route("/catalog/request", web::get().to(catalog::next_page))
+                .route("/catalog/datasets/{id}", web::get().to(catalog::dataset))
+                .route("/negotiations/request", web::post().to(negotiations::request))
+                .route("/negotiations/offers", web::post().to(negotiations::offers))
+                .route("/negotiations/{id}", web::get().to(negotiations::state))
+                .route("/negotiations/{id}/request", web::post().to(negotiations::counter_request))
+                .route("/negotiations/{id}/offers", web::post().to(negotiations::counter_offer))
+                .route("/negotiations/{id}/events", web::post().to(negotiations::events))
+                .route("/negotiations/{id}/agreement", web::post().to(negotiations::agreement))
+                .route("/negotiations/{id}/agreement/verification", web::post().to(negotiations::verification))
+                .route("/negotiations/{id}/termination", web::post().to(negotiations::termination))
+                .route("/transfers/request", web::post().to(transfers::request))
+                .route("/transfers/{id}", web::get().to(transfers::state))
+                .route("/transfers/{id}/start", web::post().to(transfers::start))
+                .route("/transfers/{id}/completion", web::post().to(transfers::completion))
+                .route("/transfers/{id}/suspension", web::post().to(transfers::suspension))
+                .route("/transfers/{id}/termination", web::post().to(transfers::termination)),
+        )
+        .default_service(web::route().to(version::nowhere));
+}
+
+/// Who is calling; before anything else is read.
+async fn authenticate(app: &App, request: &HttpRequest) -> ServiceResult<Participant> {
+    let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let incoming = IncomingRequest { authorization, audience: &app.participant };
+    app.identity.authenticate(&incoming).await.map_err(|error| {
+        if error.is_temporary() {
+            return ServiceError::unavailable(error.code(), error.to_string());
+        }
+        ServiceError::unauthorized(error.code(), error.to_string())
+    })
+}
+
+/// The caller and the message, compacted. In that order: a stranger's body is not even read.
+async fn caller_and_message(
+    app: &Arc<App>,
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+) -> ServiceResult<(Participant, Value)> {
+    let participant = authenticate(app, request).await?;
+    let limits = &app.config.limits;
+    let value = read_json(request, payload, limits.body_bytes, limits.json_depth).await?;
+    let value = dsp_protocol::context::compact(value)
+        .map_err(|error| ServiceError::bad_request(error.code, error.message))?;
+    Ok((participant, value))
+}
+
+impl From<dsp_protocol::error::MessageError> for ServiceError {
+    fn from(error: dsp_protocol::error::MessageError) -> Self {
+        Self::bad_request(error.code, error.message)
+    }
+}

@@ -1,0 +1,115 @@
+//! The API that data planes call: registration and callbacks (Data Plane Signaling, Control plane API).
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
+use dps_signaling::{Callback, RegistrationMessage, StatusMessage};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use subtle::ConstantTimeEq as _;
+
+use super::body::read;
+use super::problem::Problem;
+use crate::app::App;
+use crate::service::data_plane;
+use crate::service::transfer;
+use crate::service::{ServiceError, ServiceResult};
+
+/// Adds the endpoints to a server.
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    config
+        .route("/health", web::get().to(health))
+        .route("/dataplanes", web::put().to(register))
+        .route("/dataplanes/{id}", web::delete().to(unregister))
+        .route("/transfers/{id}/dataflow/{event}", web::post().to(callback))
+        .route("/transfers/{id}/agreement", web::get().to(agreement));
+}
+
+async fn health() -> HttpResponse {
+    HttpResponse::Ok().json(serde_json::json!({"status": "up"}))
+}
+
+/// Our own data planes present the shared token; one that is registered with a header of its own presents that.
+async fn authenticate(app: &App, request: &HttpRequest) -> ServiceResult<()> {
+    let given = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
+    let shared = format!("Bearer {}", app.signaling_token.expose_secret());
+    if bool::from(given.as_slice().ct_eq(shared.as_bytes())) || data_plane::accepts(app, &given).await? {
+        return Ok(());
+    }
+    Err(ServiceError::unauthorized("unknown_data_plane", "the Authorization header is not that of a data plane of ours"))
+}
+
+/// The JSON body; `None` when there is none.
+async fn json_body(app: &App, request: &HttpRequest, payload: &mut web::Payload) -> ServiceResult<Option<Value>> {
+    let limits = &app.config.limits;
+    let bytes = read(request, payload, limits.body_bytes).await?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    Ok(Some(dsp_protocol::context::parse_json(&bytes, limits.body_bytes, limits.json_depth)?))
+}
+
+async fn register(app: web::Data<App>, http: HttpRequest, mut payload: web::Payload) -> HttpResponse {
+    let app = app.into_inner();
+    let done = async {
+        authenticate(&app, &http).await?;
+        let body = json_body(&app, &http, &mut payload).await?.unwrap_or_default();
+        let message = RegistrationMessage::decode(&body).map_err(bad_signal)?;
+        data_plane::register(&app, message).await
+    };
+    finish(done.await, StatusCode::OK)
+}
+
+async fn unregister(app: web::Data<App>, http: HttpRequest, id: web::Path<String>) -> HttpResponse {
+    let done = async {
+        authenticate(&app, &http).await?;
+        data_plane::unregister(&app, &id).await
+    };
+    finish(done.await, StatusCode::NO_CONTENT)
+}
+
+async fn callback(
+    app: web::Data<App>,
+    http: HttpRequest,
+    path: web::Path<(String, String)>,
+    mut payload: web::Payload,
+) -> HttpResponse {
+    let app = app.into_inner();
+    let done = async {
+        authenticate(&app, &http).await?;
+        let (id, event) = path.into_inner();
+        let event = Callback::parse(&event)
+            .ok_or_else(|| ServiceError::not_found(format!("data planes cannot call back with `{event}`")))?;
+        let body = json_body(&app, &http, &mut payload).await?;
+        let status = match &body {
+            Some(body) if *body != Value::Object(serde_json::Map::new()) => {
+                Some(StatusMessage::decode(body).map_err(bad_signal)?)
+            }
+            _ => None,
+        };
+        transfer::callback(&app, &id, event, status).await
+    };
+    finish(done.await, StatusCode::OK)
+}
+
+async fn agreement(app: web::Data<App>, http: HttpRequest, id: web::Path<String>) -> HttpResponse {
+    let found = async {
+        authenticate(&app, &http).await?;
+        data_plane::agreement_of(&app, &id).await
+    };
+    match found.await {
+        Ok(agreement) => HttpResponse::Ok().json(agreement),
+        Err(error) => Problem::from(error).error_response(),
+    }
+}
+
+fn bad_signal(error: dps_signaling::SignalError) -> ServiceError {
+    ServiceError::bad_request("bad_signal", error.to_string())
+}
+
+fn finish(result: ServiceResult<()>, success: StatusCode) -> HttpResponse {
+    match result {
+        Ok(()) => HttpResponse::new(success),
+        Err(error) => Problem::from(error).error_response(),
+    }
+}

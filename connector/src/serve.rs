@@ -1,0 +1,193 @@
+//! Puts the control plane together and runs it until it is told to stop.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use actix_web::web;
+use identity::{Identity, StaticPeers};
+use policy_plan::PlanSigner;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::fetch::{FetchSettings, Fetcher};
+use crate::http::{dsp, listen, management, signaling};
+use crate::service::decide::Decisions;
+use crate::service::in_flight::InFlight;
+use crate::service::partner::Addresses;
+use crate::service::token;
+use crate::store::{DEFAULT_CONTEXT, Store, StoreResult, now_ms, secrets};
+use crate::{webhooks, worker};
+
+
+/// Why the control plane could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ServeError(String);
+
+impl ServeError {
+    fn new(what: &str, error: impl std::fmt::Display) -> Self {
+        Self(format!("{what}: {error}"))
+    }
+}
+
+/// Runs the control plane until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// When the database, a listener or a key cannot be had.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let started_at = now_ms();
+    let installation = config.installation().map_err(|error| ServeError::new("data_dir", error))?;
+    let dsp = listen::bind("dsp", &config.dsp).map_err(|error| ServeError::new("a listener cannot be opened", error))?;
+    let management = listen::bind("management", &config.management.listener)
+        .map_err(|error| ServeError::new("a listener cannot be opened", error))?;
+    let signaling = listen::bind("signaling", &config.signaling.listener)
+        .map_err(|error| ServeError::new("a listener cannot be opened", error))?;
+
+    let (store, owing) = Store::open(config.database.url.expose_secret(), &installation.instance)
+        .await
+        .map_err(|error| ServeError::new("the database cannot be used", error))?;
+    let (participant, signer) = identity_of_installation(&store, &installation.participant_id)
+        .await
+        .map_err(|error| ServeError::new("the database cannot be used", error))??;
+    let new_token = if config.management.token.is_none() {
+        token::ensure_management_token(&store).await.map_err(|error| ServeError::new("the management token", error))?
+    } else {
+        None
+    };
+    let token_hash = token::management_token(&store, config.management.token.as_ref())
+        .await
+        .map_err(|error| ServeError::new("the management token", error))?;
+
+    let app = Arc::new(App {
+        identity: identity(&config)?,
+        fetcher: fetcher(&config, false)?,
+        internal: fetcher(&config, true)?,
+        decisions: Decisions::default(),
+        addresses: Addresses::default(),
+        signer,
+        signaling_token: installation.signaling_token,
+        in_flight: InFlight::default(),
+        started_at,
+        participant,
+        dsp_address: format!("{}{}", dsp.url, dsp::BASE_PATH),
+        signaling_address: signaling.url.clone(),
+        store,
+        config,
+    });
+    app.config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    tracing::info!(
+        participant = %app.participant, dsp = %dsp.address, management = %management.address,
+        signaling = %signaling.address, ready_ms = now_ms() - started_at, "ready"
+    );
+    announce_token(&app.config, new_token)?;
+
+    let stop = CancellationToken::new();
+    let working = tokio::spawn(worker::run(app.clone(), owing, stop.clone()));
+    let hooks = tokio::spawn(webhooks::run(app.clone(), stop.clone()));
+    let servers = start_servers(&app, dsp, management, signaling, token_hash)
+        .map_err(|error| ServeError::new("a listener cannot be served", error))?;
+    let handles: Vec<_> = servers.iter().map(actix_web::dev::Server::handle).collect();
+    let serving: Vec<_> = servers.into_iter().map(|server| tokio::spawn(server)).collect();
+    stop_signal().await;
+    tracing::info!("stopping: requests under way are finished first");
+    stop.cancel();
+    for handle in handles {
+        handle.stop(true).await;
+    }
+    for task in serving.into_iter() {
+        let _ended = task.await;
+    }
+    let _ended = tokio::join!(working, hooks);
+    Ok(())
+}
+
+fn start_servers(
+    app: &Arc<App>,
+    dsp: listen::Bound,
+    management: listen::Bound,
+    signaling: listen::Bound,
+    token_hash: token::TokenHash,
+) -> std::io::Result<Vec<actix_web::dev::Server>> {
+    let data = web::Data::from(app.clone());
+    let (limits, drain) = (&app.config.limits, app.config.drain);
+    let for_peers = data.clone();
+    let peers = listen::serve(dsp, app.config.workers, limits, drain, move |config| {
+        config.app_data(for_peers.clone());
+        dsp::configure(config);
+    })?;
+    let planes = listen::serve(signaling, 1, limits, drain, move |config| {
+        config.app_data(data.clone());
+        signaling::configure(config);
+    })?;
+    let operators = listen::serve(management, 1, limits, drain, management::configure(app.clone(), token_hash))?;
+    Ok(vec![peers, planes, operators])
+}
+
+/// The participant id and the key for plans, kept since the first start.
+async fn identity_of_installation(
+    store: &Store,
+    wanted: &str,
+) -> StoreResult<Result<(String, PlanSigner), ServeError>> {
+    let participant = secrets::default_context(store, wanted).await?;
+    if wanted != participant {
+        let text = format!("our participant id is `{wanted}`, but this database belongs to `{participant}`, which its agreements name");
+        return Ok(Err(ServeError(text)));
+    }
+    let fresh = match PlanSigner::generate() {
+        Ok(signer) => hex::encode(signer.to_pkcs8()),
+        Err(error) => return Ok(Err(ServeError::new("the key for plans", error))),
+    };
+    let (kept, _) = secrets::insert_if_absent(store, DEFAULT_CONTEXT, "plan_key", fresh).await?;
+    let signer = hex::decode(kept)
+        .map_err(|error| ServeError::new("the key for plans", error))
+        .and_then(|bytes| PlanSigner::from_pkcs8(&bytes).map_err(|error| ServeError::new("the key for plans", error)));
+    Ok(signer.map(|signer| (participant, signer)))
+}
+
+fn identity(config: &Config) -> Result<Arc<dyn Identity>, ServeError> {
+    let peers = StaticPeers::new(config.identity.danger_static_peers.clone())
+        .map_err(|error| ServeError::new("identity.danger_static_peers", error))?;
+    Ok(Arc::new(peers))
+}
+
+/// The client for addresses that peers name, or for those that the operator named.
+fn fetcher(config: &Config, operator_named: bool) -> Result<Fetcher, ServeError> {
+    let partners = &config.partners;
+    Fetcher::new(FetchSettings {
+        allow_private_addresses: operator_named || partners.danger_allow_private_addresses,
+        allow_plain_http: operator_named || partners.danger_allow_plain_http,
+        authorities: partners.authorities.clone(),
+        connect_timeout: partners.connect_timeout,
+        timeout: partners.answer_timeout,
+        max_answer_bytes: partners.max_answer_bytes,
+    })
+    .map_err(|error| ServeError::new("the HTTP client", error))
+}
+
+/// Shows a new management token once, on standard output and nowhere else.
+fn announce_token(config: &Config, token: Option<SecretString>) -> Result<(), ServeError> {
+    let Some(token) = token else { return Ok(()) };
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "\nThe token of the management API at http://{} is shown only now; keep it:\n\n    {}\n",
+        config.management.listener.address,
+        token.expose_secret()
+    )
+    .and_then(|()| out.flush())
+    .map_err(|error| ServeError::new("the management token cannot be shown", error))
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be received; end the process to stop it");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,232 @@
+//! What we decide as provider.
+
+use dsp_protocol::negotiation as machine;
+use dsp_protocol::negotiation::ContractRequestMessage;
+use dsp_protocol::negotiation::{NegotiationMessage, Role};
+use dsp_protocol::pid::{AgreementId, DatasetId, OfferId, ParticipantId, ProviderPid};
+use dsp_protocol::policy::{Agreement, Offer, Rules, difference};
+use identity::Participant;
+use policy::Scope;
+use serde_json::{Value, json};
+
+use super::receive::Next;
+use super::row::{agreement_of, machine_state, offer_of, role_name};
+use crate::app::App;
+use crate::service::decide::{About, refusal, rfc3339};
+use crate::service::{ServiceError, ServiceResult};
+use crate::store::negotiation::Model;
+use crate::store::{offer, registry};
+
+/// An offer of ours with its policy.
+pub(super) struct OurOffer {
+    /// The row.
+    pub row: offer::Model,
+    /// Rules of the contract policy.
+    pub rules: Rules,
+    /// ODRL profiles of the contract policy.
+    pub profile: Vec<String>,
+}
+
+/// Loads one of our offers.
+///
+/// # Errors
+/// `unknown_offer`.
+pub(super) async fn our_offer(app: &App, id: &str) -> ServiceResult<OurOffer> {
+    let unknown = || ServiceError::bad_request("unknown_offer", format!("no offer `{id}` here"));
+    let row = registry::find::<offer::Entity>(app.store.reads(), app.context(), id).await?.ok_or_else(unknown)?;
+    app.decisions.load(app, std::slice::from_ref(&row.policy_id)).await?;
+    let policy = app.decisions.loaded(&row.policy_id);
+    let policy = policy.ok_or_else(|| ServiceError::internal(format!("offer `{id}` has lost its policy")))?;
+    Ok(OurOffer { row, rules: policy.rules.clone(), profile: policy.profile.clone() })
+}
+
+impl OurOffer {
+    /// The offer as it stands in messages.
+    pub(super) fn offer(&self, app: &App) -> ServiceResult<Offer> {
+        Ok(Offer {
+            id: OfferId::parse(&self.row.id).map_err(ServiceError::internal)?,
+            target: Some(DatasetId::parse(&self.row.dataset_id).map_err(ServiceError::internal)?),
+            assigner: Some(ParticipantId::parse(&app.participant).map_err(ServiceError::internal)?),
+            assignee: None,
+            rules: self.rules.clone(),
+            profile: self.profile.clone(),
+        })
+    }
+
+    /// Whether the caller may see the offer at all; if not, it looks like an unknown one.
+    async fn check_access(&self, app: &App, participant: &Participant) -> ServiceResult<()> {
+        let access = std::slice::from_ref(&self.row.access_policy_id);
+        if !app.decisions.visible(app, access, participant).await?.is_empty() {
+            return Ok(());
+        }
+        Err(ServiceError::bad_request("unknown_offer", format!("no offer `{}` here", self.row.id)))
+    }
+}
+
+/// The row of a new negotiation that a consumer has begun, and what we do next.
+pub(super) async fn new_from_request(
+    app: &App,
+    participant: &Participant,
+    message: ContractRequestMessage,
+    digest: &str,
+) -> ServiceResult<(Model, Next)> {
+    let Some(callback) = message.callback_address.clone() else {
+        return Err(ServiceError::bad_request("missing_callback", "a first ContractRequestMessage needs a `callbackAddress`"));
+    };
+    app.fetcher.check_url(&callback).map_err(|error| {
+        ServiceError::bad_request("bad_callback", format!("`callbackAddress` cannot be used: {error}"))
+    })?;
+    let ours = our_offer(app, message.offer.id.as_str()).await?;
+    ours.check_access(app, participant).await?;
+    check_target(&ours, &message.offer)?;
+    let id = ProviderPid::generate().to_string();
+    let mut row = blank(app, Role::Provider, id, participant.id().to_owned(), callback);
+    row.counter_pid = Some(message.consumer_pid.to_string());
+    row.dataset_id = ours.row.dataset_id.clone();
+    row.offer_id = ours.row.id.clone();
+    row.offer = message.offer.message_offer().to_string();
+    row.decision = ours.row.negotiation.clone();
+    row.transfer_decision = ours.row.transfer.clone();
+    row.claims = participant.claims().to_string();
+    row.initial_digest = Some(digest.to_owned());
+    let next = answer_request(app, participant, &mut row, &ours, &message.offer, false)?;
+    Ok((row, next))
+}
+
+/// A counter-request about the offer on the table.
+pub(super) async fn on_counter_request(
+    app: &App,
+    participant: &Participant,
+    row: &Model,
+    message: &ContractRequestMessage,
+) -> ServiceResult<Next> {
+    let ours = our_offer(app, message.offer.id.as_str()).await?;
+    check_target(&ours, &message.offer)?;
+    if ours.row.dataset_id != row.dataset_id {
+        return Err(ServiceError::bad_request("wrong_target", format!("this negotiation is about `{}`", row.dataset_id)));
+    }
+    let mut scratch = row.clone();
+    answer_request(app, participant, &mut scratch, &ours, &message.offer, true)
+}
+
+fn check_target(ours: &OurOffer, asked: &Offer) -> ServiceResult<()> {
+    match &asked.target {
+        Some(target) if target.as_str() == ours.row.dataset_id => Ok(()),
+        Some(target) => Err(ServiceError::bad_request(
+            "wrong_target",
+            format!("offer `{}` is for dataset `{}`, not for `{target}`", ours.row.id, ours.row.dataset_id),
+        )),
+        None => Err(ServiceError::bad_request("missing_target", "the offer of a ContractRequestMessage needs a `target`")),
+    }
+}
+
+/// Same rules as ours: the policy decides. Other rules: we put ours on the table once; a second time we end it.
+fn answer_request(
+    app: &App,
+    participant: &Participant,
+    row: &mut Model,
+    ours: &OurOffer,
+    asked: &Offer,
+    counter: bool,
+) -> ServiceResult<Next> {
+    if row.decision != "automatic" {
+        return Ok(Next::Wait);
+    }
+    if let Some(difference) = difference(&ours.rules, &asked.rules) {
+        if counter {
+            let message = format!("only the rules of offer `{}` are on offer: {difference}", ours.row.id);
+            return Ok(Next::Refuse(ServiceError::bad_request("rules_differ", message)));
+        }
+        row.offer = ours.offer(app)?.message_offer().to_string();
+        return Ok(Next::Send(NegotiationMessage::ContractOffer));
+    }
+    let next = decide(app, participant.id(), participant.claims(), &ours.rules, &ours.row.dataset_id)?;
+    if matches!(next, Next::Send(NegotiationMessage::Agreement)) {
+        let offer = ours.offer(app)?;
+        propose_agreement(app, row, &offer, crate::store::now_ms())?;
+    }
+    Ok(next)
+}
+
+/// The consumer accepts the offer that we put on the table.
+pub(super) async fn on_accepted(app: &App, participant: &Participant, row: &Model) -> ServiceResult<Next> {
+    if row.decision != "automatic" {
+        return Ok(Next::Wait);
+    }
+    let offer = offer_of(row)?;
+    decide(app, participant.id(), participant.claims(), &offer.rules, &row.dataset_id)
+}
+
+fn decide(app: &App, consumer: &str, claims: &Value, rules: &Rules, dataset: &str) -> ServiceResult<Next> {
+    let about = About { target: Some(dataset), assigner: Some(&app.participant), ..About::default() };
+    let policy = app.decisions.compile(rules, about)?;
+    let decision = app.decisions.decide(&policy, Scope::Negotiation, consumer, claims);
+    if decision.allow {
+        return Ok(Next::Send(NegotiationMessage::Agreement));
+    }
+    Ok(Next::Refuse(refusal(&decision)))
+}
+
+/// Puts an agreement on the offer's rules into the row.
+pub(super) fn propose_agreement(app: &App, row: &mut Model, offer: &Offer, now: i64) -> ServiceResult<()> {
+    if agreement_of(row)?.is_some() {
+        return Ok(());
+    }
+    let agreement = Agreement {
+        id: AgreementId::generate(),
+        target: DatasetId::parse(&row.dataset_id).map_err(ServiceError::internal)?,
+        assigner: ParticipantId::parse(&app.participant).map_err(ServiceError::internal)?,
+        assignee: ParticipantId::parse(&row.counter_party).map_err(ServiceError::internal)?,
+        timestamp: Some(rfc3339(now)),
+        rules: offer.rules.clone(),
+        profile: offer.profile.clone(),
+    };
+    row.agreement_id = Some(agreement.id.to_string());
+    row.agreement = Some(agreement.agreement().to_string());
+    Ok(())
+}
+
+/// An operator agrees by hand: the policy still decides.
+pub(super) fn check_agree(app: &App, row: &Model) -> ServiceResult<()> {
+    machine::owe(Role::Provider, machine_state(app, row), NegotiationMessage::Agreement)
+        .map_err(|illegal| ServiceError::conflict(illegal.code, illegal.message))?;
+    let claims: Value = serde_json::from_str(&row.claims).unwrap_or_else(|_| json!({}));
+    match decide(app, &row.counter_party, &claims, &offer_of(row)?.rules, &row.dataset_id)? {
+        Next::Refuse(error) => Err(error),
+        Next::Wait | Next::Send(_) => Ok(()),
+    }
+}
+
+/// A row with nothing in it yet.
+pub(super) fn blank(app: &App, role: Role, id: String, counter_party: String, counter_address: String) -> Model {
+    Model {
+        id,
+        context: app.context().to_owned(),
+        role: role_name(role).to_owned(),
+        counter_party,
+        counter_pid: None,
+        counter_address: counter_address.trim_end_matches('/').to_owned(),
+        settled: None,
+        owed: None,
+        owed_id: None,
+        state: String::new(),
+        dataset_id: String::new(),
+        offer_id: String::new(),
+        offer: String::new(),
+        agreement: None,
+        agreement_id: None,
+        decision: "automatic".to_owned(),
+        transfer_decision: "automatic".to_owned(),
+        claims: "{}".to_owned(),
+        initial_digest: None,
+        termination: None,
+        error: None,
+        attempts: 0,
+        owed_since: 0,
+        next_attempt_at: 0,
+        lease_owner: None,
+        lease_until: 0,
+        created_at: 0,
+        updated_at: 0,
+    }
+}

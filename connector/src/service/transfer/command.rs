@@ -1,0 +1,232 @@
+//! What operators and their automation want: begin a transfer, take its next step, end it.
+
+use std::sync::Arc;
+
+use dsp_protocol::pid::ConsumerPid;
+use dsp_protocol::transfer as machine;
+use dsp_protocol::transfer::{DataAddress, OwedTransfer, Role, Transfer, TransferMessage, TransferState};
+use serde_json::{Value, json};
+
+use super::receive::{blank, decide, forget_address};
+use super::row::{aim, announce, begin, owe, role, save};
+use crate::app::App;
+use crate::service::partner::{CounterPartyRef, resolve};
+use crate::service::{ServiceError, ServiceResult};
+use crate::store::transfer::Model;
+use crate::store::{Unit, agreements, data_plane, registry, transfers};
+
+/// Format of a transfer when the caller names none.
+const DEFAULT_FORMAT: &str = "HttpData-PULL";
+
+/// A transfer to begin (we are the consumer).
+#[derive(Clone, Debug)]
+pub(crate) struct NewTransfer {
+    /// The agreement that it rests on.
+    pub agreement_id: String,
+    /// Distribution format; `HttpData-PULL` unless given.
+    pub format: Option<String>,
+    /// Every step waits for a command.
+    pub manual: bool,
+    /// Where a push is to be written, when not to a data plane of ours.
+    pub data_address: Option<Value>,
+    /// The provider, when its connector is to be found elsewhere than at the negotiation's address.
+    pub counter_party: Option<CounterPartyRef>,
+}
+
+/// A step that an operator commands.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    /// Provider: start.
+    Start,
+    /// Either side: pause.
+    Suspend {
+        /// Machine code for the counter-party.
+        code: Option<String>,
+        /// Reason for people.
+        reason: Option<String>,
+    },
+    /// Either side: go on after a pause.
+    Resume,
+    /// Either side: all data has flowed.
+    Complete,
+    /// Either side: end it.
+    Terminate {
+        /// Machine code for the counter-party.
+        code: Option<String>,
+        /// Reason for people.
+        reason: Option<String>,
+    },
+}
+
+impl Command {
+    fn message(&self) -> TransferMessage {
+        match self {
+            Self::Start | Self::Resume => TransferMessage::Start,
+            Self::Suspend { .. } => TransferMessage::Suspension,
+            Self::Complete => TransferMessage::Completion,
+            Self::Terminate { .. } => TransferMessage::Termination,
+        }
+    }
+}
+
+/// Begins a transfer. Our data plane is prepared and the request sent after this has returned.
+///
+/// # Errors
+/// `unknown_agreement`, or what finding the provider's address brought.
+pub(crate) async fn start(app: &Arc<App>, new: NewTransfer) -> ServiceResult<Model> {
+    let agreement = agreements::find(app.store.reads(), app.context(), "consumer", &new.agreement_id).await?;
+    let agreement = agreement.ok_or_else(|| {
+        let text = format!("there is no agreement `{}` in which we are the consumer", new.agreement_id);
+        ServiceError::bad_request("unknown_agreement", text)
+    })?;
+    let address = match &new.counter_party {
+        Some(counter_party) if counter_party.id != agreement.counter_party => {
+            let text = format!("the provider of this agreement is `{}`", agreement.counter_party);
+            return Err(ServiceError::bad_request("wrong_partner", text));
+        }
+        Some(counter_party) => resolve(app, counter_party).await?,
+        None => agreement.counter_address.clone(),
+    };
+    let mut row =
+        blank(app, "consumer", ConsumerPid::generate().to_string(), &agreement.counter_party, &address);
+    row.agreement_id = agreement.id.clone();
+    row.dataset_id = agreement.dataset_id.clone();
+    row.format = new.format.unwrap_or_else(|| DEFAULT_FORMAT.to_owned());
+    if new.manual {
+        row.decision = "manual".to_owned();
+    }
+    let claims = app.identity.counter_party_claims(&agreement.counter_party);
+    row.claims = claims.unwrap_or_else(|| json!({})).to_string();
+    let own_address = new.data_address.as_ref().map(DataAddress::parse).transpose();
+    let own_address = own_address.map_err(|error| ServiceError::bad_request(error.code, error.message))?;
+    row.data_address = own_address.as_ref().map(|address| address.to_value().to_string());
+    let shared = app.clone();
+    app.store
+        .write(move |unit| {
+            Box::pin(async move {
+                begin(&shared, &mut row, machine::initiate(), unit.now());
+                if own_address.is_none() {
+                    aim(&mut row, "PREPARED", unit.now());
+                }
+                let row = transfers::insert(unit, row).await?;
+                announce(unit, &row, None, None).await?;
+                Ok::<_, ServiceError>(row)
+            })
+        })
+        .await
+}
+
+/// Takes a step. Data plane and counter-party are told after this has returned.
+///
+/// # Errors
+/// 409 when the present state does not allow it; nothing changes.
+pub(crate) async fn command(app: &Arc<App>, id: &str, command: Command) -> ServiceResult<Model> {
+    let shared = app.clone();
+    let id = id.to_owned();
+    app.store
+        .write(move |unit| {
+            Box::pin(async move {
+                let row = transfers::lock(unit, shared.context(), &id).await?;
+                let row = row.ok_or_else(|| ServiceError::not_found(format!("no transfer `{id}`")))?;
+                carry_out(&shared, unit, row, command).await
+            })
+        })
+        .await
+}
+
+async fn carry_out(app: &App, unit: &mut Unit, mut row: Model, command: Command) -> ServiceResult<Model> {
+    let settled_before = row.settled.clone();
+    let now = unit.now();
+    check_command(&row, &command)?;
+    let conflict = |illegal: machine::Illegal| ServiceError::conflict(illegal.code, illegal.message);
+    owe(app, &mut row, command.message(), now).map_err(conflict)?;
+    match command {
+        Command::Start | Command::Resume => {
+            if role(&row) == Role::Provider {
+                recheck(app, unit, &row).await?;
+                aim(&mut row, "STARTED", now);
+            }
+        }
+        Command::Suspend { code, reason } => {
+            say_why(&mut row, code, reason, "suspended_by_operator", "paused by the operator");
+            forget_address(&mut row);
+            aim(&mut row, "SUSPENDED", now);
+        }
+        Command::Complete => aim(&mut row, "COMPLETED", now),
+        Command::Terminate { code, reason } => {
+            say_why(&mut row, code, reason, "terminated_by_operator", "ended by the operator");
+            aim(&mut row, "TERMINATED", now);
+        }
+    }
+    save(unit, row, settled_before.as_deref(), None).await
+}
+
+/// `start` is for a first start, `resume` for a start after a suspension, and only by the side that suspended.
+fn check_command(row: &Model, command: &Command) -> ServiceResult<()> {
+    let suspended = row.settled.as_deref() == Some("SUSPENDED");
+    match command {
+        Command::Start if suspended => Err(ServiceError::conflict("use_resume", "the transfer is suspended: resume it")),
+        Command::Resume if !suspended => Err(ServiceError::conflict("not_suspended", "the transfer is not suspended")),
+        Command::Resume if row.suspended_by.as_deref().is_some_and(|side| side != row.role) => {
+            Err(ServiceError::conflict("suspended_by_peer", "the counter-party suspended the transfer and has to resume it"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Before data flows (again) the agreement must still admit it.
+async fn recheck(app: &App, unit: &Unit, row: &Model) -> ServiceResult<()> {
+    let agreement = agreements::find(unit.db(), app.context(), "provider", &row.agreement_id).await?;
+    let agreement = agreement.ok_or_else(|| ServiceError::internal("a transfer has lost its agreement"))?;
+    let claims: Value = serde_json::from_str(&row.claims).unwrap_or_default();
+    match decide(app, &agreement.body, &row.counter_party, &claims)? {
+        Some(mut refusal) => {
+            refusal.kind = crate::service::Kind::Conflict;
+            Err(refusal)
+        }
+        None => Ok(()),
+    }
+}
+
+fn say_why(row: &mut Model, code: Option<String>, reason: Option<String>, default_code: &str, default_reason: &str) {
+    let code = code.unwrap_or_else(|| default_code.to_owned());
+    let reason = reason.unwrap_or_else(|| default_reason.to_owned());
+    row.termination = Some(json!({"code": code, "reason": [reason]}).to_string());
+}
+
+/// The commands that the present state allows, in the order in which they usually come.
+pub(crate) fn next_commands(row: &Model) -> Vec<&'static str> {
+    let owed = row.owed.as_deref().and_then(TransferMessage::parse);
+    let state = Transfer {
+        settled: row.settled.as_deref().and_then(TransferState::parse),
+        owed: owed.map(|message| OwedTransfer { message, sent: true }),
+        suspended_by: None,
+    };
+    let all = [
+        ("start", Command::Start),
+        ("suspend", Command::Suspend { code: None, reason: None }),
+        ("resume", Command::Resume),
+        ("complete", Command::Complete),
+        ("terminate", Command::Terminate { code: None, reason: None }),
+    ];
+    let allowed = all.into_iter().filter(|(_, command)| {
+        check_command(row, command).is_ok() && machine::owe(role(row), state, command.message()).is_ok()
+    });
+    allowed.map(|(name, _)| name).collect()
+}
+
+/// Where our own systems read the data of a started transfer, at our data plane's local listener: registered with the
+/// label `local=<url>`.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn local_endpoint(app: &App, row: &Model) -> ServiceResult<Option<String>> {
+    if role(row) != Role::Consumer || row.settled.as_deref() != Some("STARTED") || row.flow_state.as_deref() != Some("STARTED") {
+        return Ok(None);
+    }
+    let Some(id) = &row.data_plane_id else { return Ok(None) };
+    let plane = registry::find::<data_plane::Entity>(app.store.reads(), app.context(), id).await?;
+    let labels: Vec<String> = plane.and_then(|plane| serde_json::from_str(&plane.labels).ok()).unwrap_or_default();
+    let local = labels.iter().find_map(|label| label.strip_prefix("local="));
+    Ok(local.map(|url| format!("{}/flows/{}", url.trim_end_matches('/'), row.id)))
+}

@@ -1,0 +1,334 @@
+//! Messages from the counter-party.
+
+use std::sync::Arc;
+
+use dsp_protocol::pid::ProviderPid;
+use dsp_protocol::transfer as machine;
+use dsp_protocol::transfer::{
+    Role, TransferMessage, TransferRequestMessage, TransferStartMessage, TransferState, TransferSuspensionMessage,
+    TransferTerminationMessage,
+};
+use identity::Participant;
+use policy::Scope;
+use serde_json::{Value, json};
+
+use super::row::{aim, announce, is_push, machine_state, owe, owe_termination, role, save, settle, transfer_object};
+use crate::app::App;
+use crate::service::dataset::DatasetBody;
+use crate::service::decide::refusal;
+use crate::service::negotiation::reason_text;
+use crate::service::{ServiceError, ServiceResult};
+use crate::store::transfer::Model;
+use crate::store::{Unit, agreements, dataset, registry, transfers};
+
+/// A message about an existing transfer.
+#[derive(Clone, Debug)]
+pub(crate) enum Incoming {
+    /// Data can flow, or flow again.
+    Start(TransferStartMessage),
+    /// All data has flowed.
+    Completion,
+    /// The flow pauses.
+    Suspension(TransferSuspensionMessage),
+    /// The transfer ends.
+    Termination(TransferTerminationMessage),
+}
+
+impl Incoming {
+    fn kind(&self) -> TransferMessage {
+        match self {
+            Self::Start(_) => TransferMessage::Start,
+            Self::Completion => TransferMessage::Completion,
+            Self::Suspension(_) => TransferMessage::Suspension,
+            Self::Termination(_) => TransferMessage::Termination,
+        }
+    }
+}
+
+/// The transfer with this pid of ours, if it is with this participant; a foreign one looks like an unknown one.
+///
+/// # Errors
+/// `not_found`.
+pub(crate) async fn find_for_peer(app: &App, participant: &Participant, id: &str) -> ServiceResult<Model> {
+    let row = transfers::find(app.store.reads(), app.context(), id).await?;
+    row.filter(|row| row.counter_party == participant.id())
+        .ok_or_else(|| ServiceError::not_found(format!("no transfer `{id}` with this participant")))
+}
+
+/// The consumer's request: a new transfer, or the existing one when it repeats itself.
+///
+/// # Errors
+/// `unknown_agreement`, `unknown_format`, `duplicate_pid` and the like: 400, nothing is stored.
+pub(crate) async fn receive_request(
+    app: &Arc<App>,
+    participant: &Participant,
+    message: TransferRequestMessage,
+    digest: String,
+) -> ServiceResult<Value> {
+    let pid = message.consumer_pid.to_string();
+    if let Some(existing) = existing(app, participant, &pid).await? {
+        return repeat(app, &existing, &digest);
+    }
+    let (mut row, refusal) = new_from_request(app, participant, message, &digest).await?;
+    settle(app, &mut row, machine::receive_initial());
+    let shared = app.clone();
+    let created = app
+        .store
+        .write(move |unit| {
+            Box::pin(async move {
+                let now = unit.now();
+                let detail = match &refusal {
+                    Some(error) => {
+                        owe_termination(&shared, &mut row, error.code, &error.message, Some(error), now)?;
+                        Some(json!({"allow": false, "rule": error.rule, "fact": error.fact}))
+                    }
+                    None if row.decision == "automatic" => {
+                        owe(&shared, &mut row, TransferMessage::Start, now)?;
+                        aim(&mut row, "STARTED", now);
+                        Some(json!({"allow": true}))
+                    }
+                    None => None,
+                };
+                let row = transfers::insert(unit, row).await?;
+                announce(unit, &row, None, detail).await?;
+                Ok::<_, ServiceError>(row)
+            })
+        })
+        .await;
+    match created {
+        Ok(row) => transfer_object(app, &row),
+        Err(error) if error.code == "exists" => match existing(app, participant, &pid).await? {
+            Some(row) => repeat(app, &row, &digest),
+            None => Err(error),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+async fn existing(app: &App, participant: &Participant, pid: &str) -> ServiceResult<Option<Model>> {
+    Ok(transfers::by_counter_pid(app.store.reads(), app.context(), "provider", participant.id(), pid).await?)
+}
+
+fn repeat(app: &App, existing: &Model, digest: &str) -> ServiceResult<Value> {
+    if existing.initial_digest.as_deref() == Some(digest) {
+        return transfer_object(app, existing);
+    }
+    Err(ServiceError::bad_request("duplicate_pid", "this pid belongs to a transfer that was begun with other content"))
+}
+
+/// The row of a new transfer, and why it is refused if the agreement's policy does not admit it now.
+async fn new_from_request(
+    app: &App,
+    participant: &Participant,
+    message: TransferRequestMessage,
+    digest: &str,
+) -> ServiceResult<(Model, Option<ServiceError>)> {
+    app.fetcher.check_url(&message.callback_address).map_err(|error| {
+        ServiceError::bad_request("bad_callback", format!("`callbackAddress` cannot be used: {error}"))
+    })?;
+    let db = app.store.reads();
+    let id = message.agreement_id.as_str();
+    let agreement = agreements::find(db, app.context(), "provider", id).await?;
+    let agreement = agreement.filter(|row| row.counter_party == participant.id()).ok_or_else(|| {
+        ServiceError::bad_request("unknown_agreement", format!("there is no agreement `{id}` with this participant"))
+    })?;
+    let dataset = registry::find::<dataset::Entity>(db, app.context(), &agreement.dataset_id).await?;
+    let dataset = dataset.ok_or_else(|| {
+        ServiceError::bad_request("dataset_gone", format!("dataset `{}` is not offered any more", agreement.dataset_id))
+    })?;
+    let body = DatasetBody::parse(&dataset.body).map_err(ServiceError::internal)?;
+    if !body.distributions.iter().any(|distribution| distribution.format == message.format) {
+        let formats = body.distributions.iter().map(|d| format!("`{}`", d.format)).collect::<Vec<_>>().join(", ");
+        let text = format!("format `{}` is not one of the dataset's distributions: {formats}", message.format);
+        return Err(ServiceError::bad_request("unknown_format", text));
+    }
+    let mut row = blank(app, "provider", ProviderPid::generate().to_string(), participant.id(), &message.callback_address);
+    row.counter_pid = Some(message.consumer_pid.to_string());
+    row.agreement_id = agreement.id.clone();
+    row.dataset_id = agreement.dataset_id.clone();
+    row.format = message.format.clone();
+    row.decision = agreement.transfer_decision.clone();
+    row.claims = participant.claims().to_string();
+    row.initial_digest = Some(digest.to_owned());
+    if is_push(&row) {
+        let address = message.data_address.ok_or_else(|| {
+            ServiceError::bad_request("missing_data_address", "a push needs a `dataAddress` to write to")
+        })?;
+        row.data_address = Some(address.to_value().to_string());
+    }
+    let refusal = decide(app, &agreement.body, participant.id(), participant.claims())?;
+    Ok((row, refusal))
+}
+
+/// What the agreement says about a transfer now: `None` admits it.
+pub(super) fn decide(app: &App, agreement: &str, consumer: &str, claims: &Value) -> ServiceResult<Option<ServiceError>> {
+    let policy = app.decisions.compile_agreement(agreement)?;
+    let decision = app.decisions.decide(&policy, Scope::Transfer, consumer, claims);
+    Ok((!decision.allow).then(|| refusal(&decision)))
+}
+
+/// A message about an existing transfer, addressed by our pid `id`.
+///
+/// # Errors
+/// `not_found` for a foreign or unknown pid; 400 with the reason when the message is not allowed, and nothing changes.
+pub(crate) async fn receive(
+    app: &Arc<App>,
+    participant: &Participant,
+    id: &str,
+    their_pid: Option<&str>,
+    message: Incoming,
+) -> ServiceResult<()> {
+    find_for_peer(app, participant, id).await?;
+    let shared = app.clone();
+    let id = id.to_owned();
+    let their_pid = their_pid.map(str::to_owned);
+    app.store
+        .write(move |unit| {
+            Box::pin(async move {
+                let row = transfers::lock(unit, shared.context(), &id).await?;
+                let row = row.ok_or_else(|| ServiceError::not_found("the transfer is gone"))?;
+                take(&shared, unit, row, their_pid, message).await
+            })
+        })
+        .await
+}
+
+async fn take(
+    app: &App,
+    unit: &mut Unit,
+    mut row: Model,
+    their_pid: Option<String>,
+    message: Incoming,
+) -> ServiceResult<()> {
+    check_pid(&mut row, their_pid)?;
+    let now = unit.now();
+    let settled_before = row.settled.clone();
+    if let Incoming::Start(start) = &message
+        && takes_new_address(app, &row)
+        && let Some(address) = &start.data_address
+    {
+        // After a resumption by us the provider's own start brings the new address (EDC on the wire, Transfer).
+        row.data_address = Some(address.to_value().to_string());
+        aim(&mut row, "STARTED", now);
+        save(unit, row, settled_before.as_deref(), None).await?;
+        return Ok(());
+    }
+    check_resumption(app, &row, &message)?;
+    let received = machine::receive(role(&row), machine_state(app, &row), message.kind())?;
+    match message {
+        Incoming::Start(_) if role(&row) == Role::Provider => {
+            // The consumer resumes: our own start follows, with a new address. Until then nothing has started.
+            owe(app, &mut row, TransferMessage::Start, now)?;
+            aim(&mut row, "STARTED", now);
+        }
+        Incoming::Start(start) => {
+            settle(app, &mut row, received.state);
+            if let Some(address) = start.data_address {
+                row.data_address = Some(address.to_value().to_string());
+            }
+            aim(&mut row, "STARTED", now);
+        }
+        Incoming::Completion => {
+            settle(app, &mut row, received.state);
+            aim(&mut row, "COMPLETED", now);
+        }
+        Incoming::Suspension(suspension) => {
+            settle(app, &mut row, received.state);
+            forget_address(&mut row);
+            row.termination = Some(json!({"code": suspension.code, "reason": suspension.reason}).to_string());
+            aim(&mut row, "SUSPENDED", now);
+        }
+        Incoming::Termination(termination) => {
+            settle(app, &mut row, received.state);
+            let reasons: Vec<String> = termination.reason.iter().map(reason_text).collect();
+            let detail =
+                if reasons.is_empty() { "the counter-party gave no reason".to_owned() } else { reasons.join("; ") };
+            row.termination = Some(json!({"code": termination.code, "reason": termination.reason}).to_string());
+            let code = termination.code.unwrap_or_else(|| "terminated_by_peer".to_owned());
+            row.error = Some(json!({"code": code, "detail": detail, "fault": "peer"}).to_string());
+            forget_address(&mut row);
+            aim(&mut row, "TERMINATED", now);
+        }
+    }
+    save(unit, row, settled_before.as_deref(), None).await?;
+    Ok(())
+}
+
+/// Only the side that suspended may resume (Data Plane Signaling, Data Flow States).
+fn check_resumption(app: &App, row: &Model, message: &Incoming) -> ServiceResult<()> {
+    let state = machine_state(app, row);
+    let ours = state.settled == Some(TransferState::Suspended) && state.suspended_by == Some(role(row));
+    let resuming = state.owed.is_some_and(|owed| owed.message == TransferMessage::Start);
+    if matches!(message, Incoming::Start(_)) && ours && !resuming {
+        return Err(ServiceError::bad_request("suspended_by_us", "we have suspended the transfer and have to resume it"));
+    }
+    Ok(())
+}
+
+/// As consumer of a pull that we resumed, the flow still waits for its new address.
+fn takes_new_address(app: &App, row: &Model) -> bool {
+    let state = machine_state(app, row);
+    role(row) == Role::Consumer
+        && !is_push(row)
+        && state.owed.is_none()
+        && state.settled == Some(TransferState::Started)
+        && row.flow_state.as_deref() == Some("SUSPENDED")
+        && row.data_address.is_none()
+}
+
+/// The token of a pull is dead after a suspension; a push goes on to the same address.
+pub(super) fn forget_address(row: &mut Model) {
+    if !is_push(row) {
+        row.data_address = None;
+    }
+}
+
+fn check_pid(row: &mut Model, their_pid: Option<String>) -> ServiceResult<()> {
+    match (&row.counter_pid, their_pid) {
+        (Some(known), Some(given)) if *known != given => {
+            Err(ServiceError::bad_request("wrong_pid", format!("this transfer is known to us with your pid `{known}`")))
+        }
+        (None, Some(given)) => {
+            row.counter_pid = Some(given);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A row with nothing in it yet.
+pub(super) fn blank(app: &App, role: &str, id: String, counter_party: &str, counter_address: &str) -> Model {
+    Model {
+        id,
+        context: app.context().to_owned(),
+        role: role.to_owned(),
+        counter_party: counter_party.to_owned(),
+        counter_pid: None,
+        counter_address: counter_address.trim_end_matches('/').to_owned(),
+        settled: None,
+        owed: None,
+        owed_id: None,
+        suspended_by: None,
+        state: String::new(),
+        agreement_id: String::new(),
+        dataset_id: String::new(),
+        format: String::new(),
+        decision: "automatic".to_owned(),
+        data_plane_id: None,
+        data_flow_id: None,
+        flow_state: None,
+        flow_target: None,
+        data_address: None,
+        claims: "{}".to_owned(),
+        initial_digest: None,
+        termination: None,
+        error: None,
+        attempts: 0,
+        owed_since: 0,
+        next_attempt_at: 0,
+        lease_owner: None,
+        lease_until: 0,
+        created_at: 0,
+        updated_at: 0,
+    }
+}

@@ -1,0 +1,130 @@
+//! The next step of a transfer: first the signal to the data plane, then the message to the counter-party.
+
+use std::sync::Arc;
+
+use super::outcome::{Outcome, next_attempt, peer_state, send};
+use super::signal::{Signalled, give_signal};
+use super::{After, hold};
+use crate::app::App;
+use crate::service::negotiation::error_object;
+use crate::service::transfer::{self, flow_step, needs_flow};
+use crate::service::{ServiceError, ServiceResult};
+use crate::store::transfer::Model;
+use crate::store::{StepKind, now_ms, transfers};
+
+pub(super) async fn step(app: &Arc<App>, id: &str) -> ServiceResult<After> {
+    let Some(row) = transfers::find(app.store.reads(), app.context(), id).await? else { return Ok(After::Rest) };
+    if (row.owed.is_none() && row.flow_target.is_none()) || row.next_attempt_at > now_ms() {
+        return Ok(After::Rest);
+    }
+    if !hold(app, StepKind::Transfer, id, row.lease_owner.as_deref(), row.lease_until).await? {
+        return Ok(After::Rest);
+    }
+    let failed = match signal(app, &row).await? {
+        Flow::Moved => return Ok(After::Again),
+        Flow::Failed(why) => Some(why),
+        Flow::Still => None,
+    };
+    if row.owed.is_some() && !needs_flow(&row) {
+        // An end or a pause is announced even when our own data plane does not answer.
+        message(app, &row).await?;
+        return Ok(After::Again);
+    }
+    match failed {
+        Some(why) => postpone_signal(app, &row, why).await,
+        None => wait_for_plane(app, &row).await,
+    }
+}
+
+/// What became of the flow in this step.
+enum Flow {
+    /// A signal was given and its answer saved.
+    Moved,
+    /// The data plane could not be reached; try again.
+    Failed(ServiceError),
+    /// No signal is due.
+    Still,
+}
+
+async fn signal(app: &Arc<App>, row: &Model) -> ServiceResult<Flow> {
+    let next = match flow_step(app, row).await {
+        Ok(Some(step)) => step,
+        Ok(None) => return Ok(Flow::Still),
+        Err(error) if error.kind == crate::service::Kind::Internal => return Err(error),
+        Err(error) => return Ok(Flow::Failed(error)),
+    };
+    match give_signal(app, row, &next).await {
+        Signalled::Done(status) => {
+            transfer::signalled(app, &row.id, next.signal, &next.plane.id, status).await?;
+            Ok(Flow::Moved)
+        }
+        Signalled::Later(why) => Ok(Flow::Failed(why)),
+        Signalled::Refused(why) => {
+            tracing::warn!(transfer = %row.id, signal = next.signal.as_str(), error = %why, "the data plane refuses a signal");
+            transfer::fail_flow(app, &row.id, why).await?;
+            Ok(Flow::Moved)
+        }
+    }
+}
+
+async fn message(app: &Arc<App>, row: &Model) -> ServiceResult<()> {
+    let Some(owed_id) = row.owed_id.clone() else { return Ok(()) };
+    let Some(message) = transfer::outgoing(app, row)? else {
+        let why = ServiceError::peer("never_begun", "the counter-party never answered the first message");
+        return transfer::give_up(app, &row.id, &owed_id, why).await;
+    };
+    match send(app, &message, &row.counter_party, &row.counter_address, row.owed_since).await {
+        Outcome::Taken(answer) => match transfer::acknowledge(app, &row.id, &owed_id, answer).await {
+            Err(error) if error.code == "bad_answer" => transfer::give_up(app, &row.id, &owed_id, error).await,
+            result => result,
+        },
+        Outcome::Later(why) => match next_attempt(app, row.attempts, row.owed_since)? {
+            Some(at) => {
+                tracing::info!(transfer = %row.id, attempt = row.attempts + 1, error = %why, "delivery failed; it is tried again");
+                let error = error_object(&why.retrying()).to_string();
+                Ok(transfers::postpone(&app.store, row, &owed_id, at, &error).await?)
+            }
+            None => transfer::give_up(app, &row.id, &owed_id, why).await,
+        },
+        Outcome::Refused(why) => {
+            if let Some(peer) = peer_state(app, &message, &row.counter_party, &row.counter_address).await
+                && transfer::adopt_peer_state(app, row, &peer).await?
+            {
+                return Ok(());
+            }
+            transfer::reject(app, &row.id, &owed_id, why).await
+        }
+    }
+}
+
+async fn postpone_signal(app: &Arc<App>, row: &Model, why: ServiceError) -> ServiceResult<After> {
+    // A counter-party waits for the outcome: a data plane gets a minute, not the days that a peer gets.
+    let patience = i64::try_from(app.config.transfer.data_plane_patience_s).unwrap_or(60).saturating_mul(1000);
+    if now_ms() - row.owed_since > patience {
+        transfer::fail_flow(app, &row.id, why).await?;
+        return Ok(After::Again);
+    }
+    let at = next_attempt(app, row.attempts, row.owed_since)?.unwrap_or_else(now_ms);
+    let error = error_object(&why.retrying()).to_string();
+    let owed_id = row.owed_id.clone().unwrap_or_default();
+    transfers::postpone(&app.store, row, &owed_id, at, &error).await?;
+    Ok(After::Rest)
+}
+
+/// An asynchronous data plane calls back; if it does not, it is asked, and after a while given up.
+async fn wait_for_plane(app: &Arc<App>, row: &Model) -> ServiceResult<After> {
+    if !matches!(row.flow_state.as_deref(), Some("PREPARING" | "STARTING")) {
+        return Ok(After::Rest);
+    }
+    if row.attempts > 0
+        && let Signalled::Done(Some(status)) = super::signal::ask_status(app, row).await
+        && status.state.as_wire() != row.flow_state.as_deref().unwrap_or_default()
+    {
+        let signal = dps_signaling::Signal::StartDone;
+        let plane = row.data_plane_id.clone().unwrap_or_default();
+        transfer::signalled(app, &row.id, signal, &plane, Some(status)).await?;
+        return Ok(After::Again);
+    }
+    let why = ServiceError::unavailable("data_plane_slow", "the data plane has not called back yet");
+    postpone_signal(app, row, why).await
+}
