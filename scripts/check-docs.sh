@@ -42,4 +42,10 @@ while read -r page; do
     fault "$page is not in docs/src/SUMMARY.md"
 done < <(find docs/src -name '*.md' | sort)
 
+# A code that the manual explains is one that the programs say.
+while read -r code; do
+  grep -rqF --include='*.rs' "\"$code\"" connector dataplane policy identity ||
+    fault "docs/src/errors.md explains the code '$code', which no source has"
+done < <(awk -F '|' '/^\| `/ { print $2 }' docs/src/errors.md | grep -oE '[a-z]+(_[a-z]+)+')
+
 [ "$faults" = 0 ] || die "$faults faults in the documents"
