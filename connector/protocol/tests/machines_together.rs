@@ -264,7 +264,7 @@ fn steps<M: Copy + Debug + 'static>(messages: Vec<M>, termination: M) -> impl St
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn negotiations_converge(
