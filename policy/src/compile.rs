@@ -27,7 +27,7 @@ pub(crate) struct Compiled {
     pub(crate) document: Value,
     /// `input.request.targets`.
     pub(crate) targets: Value,
-    /// SHA-256 over the document, lower-case hexadecimal.
+    /// SHA-256 over the document, the targets and the rules in readable form; lower-case hexadecimal.
     pub(crate) hash: String,
 }
 
@@ -111,7 +111,8 @@ pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
             .to_json_str()
             .map_err(|_| PolicyError::new("internal", &At::default(), "the policy cannot be written down"))
     };
-    let hash = hex::encode(Sha256::digest(format!("{}\n{}", text(&document)?, text(&targets)?)));
+    let readable: Vec<String> = rules.iter().map(|rule| rule.rule.text()).collect();
+    let hash = hex::encode(Sha256::digest([text(&document)?, text(&targets)?, text(&strings(&readable))?].join("\n")));
     Ok(Compiled {
         rules,
         node_count: builder.count,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::error::{At, PolicyError};
 use crate::json::{is_list, items, members, name, not_understood};
-use crate::model::{Atom, Condition, Scalar};
+use crate::model::{Atom, Condition, MAX_COMPARISON_TEXT, Scalar, clipped};
 use crate::region;
 use crate::value::{Right, right};
 use crate::vocabulary::{Left, Operator, left_operand};
@@ -100,6 +100,7 @@ fn atom(members: &[(&str, &Value)], at: &At) -> Result<Condition, PolicyError> {
         return Err(PolicyError::new("right_operand", &here, message));
     }
     let text = format!("{} {} {}", left.name(), operator.as_str(), shown(value));
+    let text = clipped(&text, MAX_COMPARISON_TEXT);
     comparison(left, operator, rights, is_list(value), text)
         .map_err(|message| PolicyError::new("comparison", &at.member("operator"), message))
 }

@@ -5,7 +5,7 @@ use policy_plan::{Conflict, Truth, instant_text};
 use crate::compile::{Compiled, CompiledRule, Node, What};
 use crate::decision::Reason;
 use crate::facts::{Facts, Operands};
-use crate::model::{Atom, Scalar};
+use crate::model::{Atom, Condition, Kind, MAX_COMPARISON_TEXT, MAX_VALUE_TEXT, Scalar, clipped};
 use crate::rego::Verdict;
 use crate::vocabulary::Left;
 
@@ -153,9 +153,9 @@ impl Case<'_> {
                     if atom.left == Left::DateTime && *ms > self.facts.now_ms { " (still to come)" } else { "" };
                 format!("{name} = {}{to_come}", instant_text(*ms))
             }
-            Some([one]) => format!("{name} = {one}{}", self.origin(atom)),
+            Some([one]) => format!("{name} = {}{}", shown(one), self.origin(atom)),
             Some(many) => {
-                let mut texts: Vec<String> = many.iter().take(MOST_VALUES).map(ToString::to_string).collect();
+                let mut texts: Vec<String> = many.iter().take(MOST_VALUES).map(shown).collect();
                 if many.len() > MOST_VALUES {
                     texts.push("…".to_owned());
                 }
@@ -169,10 +169,17 @@ impl Case<'_> {
     }
 }
 
+fn shown(value: &Scalar) -> String {
+    clipped(&value.to_string(), MAX_VALUE_TEXT)
+}
+
 fn condition_text(rule: &CompiledRule) -> String {
-    rule.rule.condition.as_ref().map_or_else(|| rule.rule.actions.join(", "), crate::model::Condition::text)
+    clipped(
+        &rule.rule.condition.as_ref().map_or_else(|| rule.rule.actions.join(", "), Condition::text),
+        MAX_COMPARISON_TEXT,
+    )
 }
 
 fn is_permission(rule: &CompiledRule) -> bool {
-    rule.rule.kind == crate::model::Kind::Permission
+    rule.rule.kind == Kind::Permission
 }

@@ -196,7 +196,20 @@ impl Rule {
     /// The rule in readable form: `permission p0: spatial isPartOf urn:iso:EU`.
     pub(crate) fn text(&self) -> String {
         let what = self.condition.as_ref().map_or_else(|| self.actions.join(", "), Condition::text);
-        format!("{}: {what}", self.label())
+        clipped(&format!("{}: {what}", self.label()), MAX_RULE_TEXT)
+    }
+}
+
+/// Characters of a rule in readable form, of one comparison, and of one value.
+const MAX_RULE_TEXT: usize = 1_000;
+pub(crate) const MAX_COMPARISON_TEXT: usize = 300;
+pub(crate) const MAX_VALUE_TEXT: usize = 120;
+
+/// The text, cut so that messages and plans stay readable.
+pub(crate) fn clipped(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 

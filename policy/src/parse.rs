@@ -8,7 +8,7 @@ use crate::constraint::conditions;
 use crate::error::{At, PolicyError};
 use crate::instant::{Moment, moment};
 use crate::json::{items, members, name, not_understood};
-use crate::model::{Atom, Condition, Kind, Model, Rule, Scalar};
+use crate::model::{Atom, Condition, Kind, MAX_COMPARISON_TEXT, Model, Rule, Scalar, clipped};
 use crate::vocabulary::{Left, Operator, action, is_foreign, term};
 
 /// The ODRL profile of the left operands that this crate adds to the vocabulary: `membership`, `role`, `nutsRegion` and
@@ -137,7 +137,7 @@ fn assignee(parties: &[String]) -> Condition {
         left: Left::Recipient,
         operator: Operator::IsPartOf,
         right: parties.iter().cloned().map(Scalar::Text).collect(),
-        text: format!("assignee is {}", parties.join(" or ")),
+        text: clipped(&format!("assignee is {}", parties.join(" or ")), MAX_COMPARISON_TEXT),
     })
 }
 

@@ -50,7 +50,7 @@ impl Policy {
         Ok(Self { compiled: Arc::new(compile(parse::model(source)?)?) })
     }
 
-    /// SHA-256 over the compiled form, lower-case hexadecimal: equal hashes decide alike. With the claims and
+    /// SHA-256 over the compiled form, lower-case hexadecimal: equal hashes decide alike and say the same. With the claims and
     /// [`Decision::valid_until_ms`] it can be the key under which decisions are remembered.
     #[must_use]
     pub fn hash(&self) -> &str {

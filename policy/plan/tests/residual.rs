@@ -1,0 +1,106 @@
+//! What is left of a policy, decided over time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use policy_plan::{Conflict, Expr, Residual, ResidualRule, TimeOperator, Truth};
+use proptest::prelude::*;
+
+const TRUTHS: [Truth; 3] = [Truth::False, Truth::Unknown, Truth::True];
+const OPERATORS: [TimeOperator; 6] =
+    [TimeOperator::Lt, TimeOperator::Lteq, TimeOperator::Eq, TimeOperator::Neq, TimeOperator::Gteq, TimeOperator::Gt];
+
+fn rule(id: &str, when: Expr) -> ResidualRule {
+    ResidualRule { id: id.into(), text: format!("rule {id}"), when }
+}
+
+fn until(epoch_ms: i64) -> Expr {
+    Expr::DateTime { operator: TimeOperator::Lteq, epoch_ms }
+}
+
+#[test]
+fn kleene_tables() {
+    use Truth::{False as F, True as T, Unknown as U};
+    // In the order F, U, T for each side.
+    let all = [[F, F, F], [F, U, U], [F, U, T]];
+    let any = [[F, U, T], [U, U, T], [T, T, T]];
+    let one = [[F, U, T], [U, U, U], [T, U, F]];
+    for (row, left) in TRUTHS.into_iter().enumerate() {
+        for (column, right) in TRUTHS.into_iter().enumerate() {
+            assert_eq!(Truth::all([left, right]), all[row][column], "{left:?} and {right:?}");
+            assert_eq!(Truth::any([left, right]), any[row][column], "{left:?} or {right:?}");
+            assert_eq!(Truth::exactly_one([left, right]), one[row][column], "{left:?} xone {right:?}");
+        }
+    }
+    assert_eq!(Truth::exactly_one([T, T, U]), F);
+}
+
+#[test]
+fn decisions() {
+    let decide = |permissions: &[Expr], prohibitions: &[Expr], conflict| {
+        let rules = |exprs: &[Expr], letter| {
+            exprs.iter().enumerate().map(|(n, e)| rule(&format!("{letter}{n}"), e.clone())).collect()
+        };
+        let residual =
+            Residual { permissions: rules(permissions, "p"), prohibitions: rules(prohibitions, "x"), conflict };
+        residual.decide(100)
+    };
+    let known = Expr::Known;
+    let table = [
+        (vec![], vec![], Conflict::Perm, false),
+        (vec![known(Truth::True)], vec![], Conflict::Invalid, true),
+        (vec![known(Truth::Unknown)], vec![], Conflict::Invalid, false),
+        (vec![known(Truth::False), until(100)], vec![], Conflict::Invalid, true),
+        (vec![until(99)], vec![], Conflict::Invalid, false),
+        (vec![until(100)], vec![until(99)], Conflict::Invalid, true),
+        (vec![until(100)], vec![known(Truth::Unknown)], Conflict::Invalid, false),
+        (vec![until(100)], vec![until(100)], Conflict::Invalid, false),
+        (vec![until(100)], vec![until(100)], Conflict::Prohibit, false),
+        (vec![until(100)], vec![until(100)], Conflict::Perm, true),
+        (vec![until(99)], vec![until(100)], Conflict::Perm, false),
+    ];
+    for (permissions, prohibitions, conflict, allow) in table {
+        let decision = decide(&permissions, &prohibitions, conflict);
+        assert_eq!(decision.allow, allow, "{permissions:?} {prohibitions:?} {conflict:?}");
+        assert!(!decision.reasons.is_empty());
+    }
+}
+
+#[test]
+fn a_refusal_names_rule_and_fact() {
+    let residual = Residual { permissions: vec![rule("p0", until(1_000))], ..Residual::default() };
+    assert_eq!(residual.decide(0).next_boundary_ms, Some(1_001));
+    let refusal = residual.decide(1_500).refusal();
+    assert_eq!(refusal.code, "policy_denies");
+    assert_eq!(
+        refusal.to_string(),
+        "the agreement does not allow this: rule p0, but dateTime = 1970-01-01T00:00:01.5Z"
+    );
+    assert_eq!(refusal.rule.as_deref(), Some("rule p0"));
+    assert_eq!(residual.decide(1_500).next_boundary_ms, None);
+    let nothing = Residual::default().decide(0).refusal();
+    assert_eq!(nothing.fact.as_deref(), Some("no permission covers it"));
+}
+
+#[test]
+fn the_ends_of_time() {
+    for operator in OPERATORS {
+        for instant in [i64::MIN, 0, i64::MAX] {
+            for now in [i64::MIN, 0, i64::MAX] {
+                assert!(operator.next_change(now, instant).is_none_or(|change| change > now));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A comparison keeps its truth up to its next change, and changes it there.
+    #[test]
+    fn the_next_change_is_exact(
+        operator in proptest::sample::select(&OPERATORS[..]), instant in 0..20_i64, now in 0..20_i64,
+    ) {
+        let truth = operator.holds(now, instant);
+        let first = (now + 1..40).find(|&later| operator.holds(later, instant) != truth);
+        prop_assert_eq!(operator.next_change(now, instant), first);
+    }
+}
