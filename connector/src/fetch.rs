@@ -13,7 +13,6 @@ use futures_util::StreamExt as _;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LINK};
 use reqwest::{Client, Method, Url};
-use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
@@ -24,10 +23,8 @@ pub(crate) struct FetchSettings {
     pub allow_private_addresses: bool,
     /// Plain http may be used to addresses other than loopback.
     pub allow_plain_http: bool,
-    /// Further certificate authorities.
-    pub authorities: Vec<CertificateDer<'static>>,
-    /// Longest time for a connection.
-    pub connect_timeout: Duration,
+    /// PEM file of further certificate authorities.
+    pub ca_file: Option<std::path::PathBuf>,
     /// Longest time for a whole exchange.
     pub timeout: Duration,
     /// Largest answer, in bytes.
@@ -85,22 +82,22 @@ impl Fetcher {
     /// Builds the client.
     ///
     /// # Errors
-    /// When an authority cannot be used.
+    /// When the CA file cannot be read.
     pub(crate) fn new(settings: FetchSettings) -> Result<Self, String> {
         let mut builder = Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(settings.connect_timeout)
+            .connect_timeout(Duration::from_secs(5).min(settings.timeout))
             .timeout(settings.timeout)
             .tcp_nodelay(true)
             .pool_idle_timeout(Duration::from_secs(60))
             .pool_max_idle_per_host(64)
             .user_agent(concat!("hansa/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Arc::new(FilteredResolver { allow_private: settings.allow_private_addresses }));
-        let authorities = settings.authorities.iter().map(|der| reqwest::Certificate::from_der(der));
-        let authorities = authorities.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-        if !authorities.is_empty() {
-            builder = builder.tls_certs_merge(authorities);
+        if let Some(path) = &settings.ca_file {
+            let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let authorities = reqwest::Certificate::from_pem_bundle(&pem);
+            builder = builder.tls_certs_merge(authorities.map_err(|error| format!("{}: {error}", path.display()))?);
         }
         let client = builder.build().map_err(|error| error.to_string())?;
         Ok(Self { client, settings: Arc::new(settings) })
@@ -311,8 +308,7 @@ mod tests {
         Fetcher::new(FetchSettings {
             allow_private_addresses,
             allow_plain_http,
-            authorities: Vec::new(),
-            connect_timeout: Duration::from_secs(1),
+            ca_file: None,
             timeout: Duration::from_secs(2),
             max_answer_bytes: 1024,
         })

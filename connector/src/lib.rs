@@ -12,6 +12,8 @@ mod http;
 mod serve;
 mod service;
 mod store;
+#[cfg(test)]
+mod testing;
 mod webhooks;
 mod worker;
 

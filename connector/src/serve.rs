@@ -21,6 +21,9 @@ use crate::store::{DEFAULT_CONTEXT, Store, StoreResult, now_ms, secrets};
 use crate::{webhooks, worker};
 
 
+/// Threads of the listener for peers; the other two have one each.
+const DSP_WORKERS: usize = 2;
+
 /// Why the control plane could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -40,23 +43,23 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let started_at = now_ms();
     let installation = config.installation().map_err(|error| ServeError::new("data_dir", error))?;
     let dsp = listen::bind("dsp", &config.dsp).map_err(|error| ServeError::new("a listener cannot be opened", error))?;
-    let management = listen::bind("management", &config.management.listener)
+    let management = listen::bind("management", &config.management)
         .map_err(|error| ServeError::new("a listener cannot be opened", error))?;
-    let signaling = listen::bind("signaling", &config.signaling.listener)
+    let signaling = listen::bind("signaling", &config.signaling)
         .map_err(|error| ServeError::new("a listener cannot be opened", error))?;
 
-    let (store, owing) = Store::open(config.database.url.expose_secret(), &installation.instance)
+    let (store, owing) = Store::open(config.database_url.expose_secret(), &installation.instance)
         .await
         .map_err(|error| ServeError::new("the database cannot be used", error))?;
     let (participant, signer) = identity_of_installation(&store, &installation.participant_id)
         .await
         .map_err(|error| ServeError::new("the database cannot be used", error))??;
-    let new_token = if config.management.token.is_none() {
+    let new_token = if config.management_token.is_none() {
         token::ensure_management_token(&store).await.map_err(|error| ServeError::new("the management token", error))?
     } else {
         None
     };
-    let token_hash = token::management_token(&store, config.management.token.as_ref())
+    let token_hash = token::management_token(&store, config.management_token.as_ref())
         .await
         .map_err(|error| ServeError::new("the management token", error))?;
 
@@ -111,17 +114,17 @@ fn start_servers(
     token_hash: token::TokenHash,
 ) -> std::io::Result<Vec<actix_web::dev::Server>> {
     let data = web::Data::from(app.clone());
-    let (limits, drain) = (&app.config.limits, app.config.drain);
+    let limits = &app.config.limits;
     let for_peers = data.clone();
-    let peers = listen::serve(dsp, app.config.workers, limits, drain, move |config| {
+    let peers = listen::serve(dsp, DSP_WORKERS, limits, move |config| {
         config.app_data(for_peers.clone());
         dsp::configure(config);
     })?;
-    let planes = listen::serve(signaling, 1, limits, drain, move |config| {
+    let planes = listen::serve(signaling, 1, limits, move |config| {
         config.app_data(data.clone());
         signaling::configure(config);
     })?;
-    let operators = listen::serve(management, 1, limits, drain, management::configure(app.clone(), token_hash))?;
+    let operators = listen::serve(management, 1, limits, management::configure(app.clone(), token_hash))?;
     Ok(vec![peers, planes, operators])
 }
 
@@ -147,21 +150,20 @@ async fn identity_of_installation(
 }
 
 fn identity(config: &Config) -> Result<Arc<dyn Identity>, ServeError> {
-    let peers = StaticPeers::new(config.identity.danger_static_peers.clone())
+    let peers = StaticPeers::new(config.danger_static_peers.clone())
         .map_err(|error| ServeError::new("identity.danger_static_peers", error))?;
     Ok(Arc::new(peers))
 }
 
 /// The client for addresses that peers name, or for those that the operator named.
 fn fetcher(config: &Config, operator_named: bool) -> Result<Fetcher, ServeError> {
-    let partners = &config.partners;
+    let outbound = &config.outbound;
     Fetcher::new(FetchSettings {
-        allow_private_addresses: operator_named || partners.danger_allow_private_addresses,
-        allow_plain_http: operator_named || partners.danger_allow_plain_http,
-        authorities: partners.authorities.clone(),
-        connect_timeout: partners.connect_timeout,
-        timeout: partners.answer_timeout,
-        max_answer_bytes: partners.max_answer_bytes,
+        allow_private_addresses: operator_named || outbound.danger_allow_private_addresses,
+        allow_plain_http: operator_named || outbound.danger_plain_http,
+        ca_file: outbound.ca_file.clone(),
+        timeout: outbound.answer_timeout,
+        max_answer_bytes: outbound.max_answer_bytes,
     })
     .map_err(|error| ServeError::new("the HTTP client", error))
 }
@@ -173,7 +175,7 @@ fn announce_token(config: &Config, token: Option<SecretString>) -> Result<(), Se
     writeln!(
         out,
         "\nThe token of the management API at http://{} is shown only now; keep it:\n\n    {}\n",
-        config.management.listener.address,
+        config.management.listen,
         token.expose_secret()
     )
     .and_then(|()| out.flush())

@@ -21,7 +21,8 @@ const PREFIX: &str = "hansa_";
 pub(crate) struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    fn of(token: &str) -> Self {
+    /// The hash of this token.
+    pub(crate) fn of(token: &str) -> Self {
         Self(Sha256::digest(token.as_bytes()).into())
     }
 

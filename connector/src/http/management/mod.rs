@@ -20,6 +20,9 @@ mod status;
 mod transfers;
 mod webhooks;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use actix_web::middleware::{DefaultHeaders, from_fn};

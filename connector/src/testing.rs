@@ -1,0 +1,53 @@
+//! An installation for unit tests: a new SQLite database in a folder of its own, nothing listening.
+
+use std::sync::Arc;
+
+use identity::StaticPeers;
+use policy_plan::PlanSigner;
+use secrecy::ExposeSecret as _;
+use tempfile::TempDir;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::fetch::{FetchSettings, Fetcher};
+use crate::service::decide::Decisions;
+use crate::service::in_flight::InFlight;
+use crate::service::partner::Addresses;
+use crate::store::{Store, now_ms};
+
+/// The folder must be kept as long as the installation is used.
+pub(crate) async fn app() -> (TempDir, Arc<App>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hansa.toml");
+    let data = folder.path().join("data");
+    std::fs::write(&file, format!("participant_id = \"did:web:us.example\"\ndata_dir = {data:?}\n")).unwrap();
+    let config = Config::load(Some(&file)).unwrap();
+    let installation = config.installation().unwrap();
+    let (store, _) = Store::open(config.database.url.expose_secret(), &installation.instance).await.unwrap();
+    let fetcher = Fetcher::new(FetchSettings {
+        allow_private_addresses: true,
+        allow_plain_http: true,
+        authorities: Vec::new(),
+        connect_timeout: config.partners.connect_timeout,
+        timeout: config.partners.answer_timeout,
+        max_answer_bytes: config.partners.max_answer_bytes,
+    });
+    let fetcher = fetcher.unwrap();
+    let app = App {
+        identity: Arc::new(StaticPeers::new(Vec::new()).unwrap()),
+        fetcher: fetcher.clone(),
+        internal: fetcher,
+        decisions: Decisions::default(),
+        addresses: Addresses::default(),
+        signer: PlanSigner::generate().unwrap(),
+        signaling_token: installation.signaling_token,
+        in_flight: InFlight::default(),
+        started_at: now_ms(),
+        participant: installation.participant_id,
+        dsp_address: "https://us.example/dsp/2025-1".to_owned(),
+        signaling_address: "http://127.0.0.1:8284".to_owned(),
+        store,
+        config,
+    };
+    (folder, Arc::new(app))
+}
