@@ -199,7 +199,12 @@ impl Plane {
 
     /// Waits for the flow to be ready, but not for long: then the answer is 202 and a callback follows.
     async fn finish_within(self: &Arc<Self>, flow: &Arc<Flow>) -> Result<Answer, Problem> {
-        let (done, finished) = oneshot::channel();
+        let begun = flow.live().state;
+        let (done, mut finished) = oneshot::channel();
+        let limit = self.config.answer_within;
+        if limit.is_zero() {
+            finished.close();
+        }
         let (plane, waiting) = (Arc::clone(self), Arc::clone(flow));
         self.background.spawn(async move {
             let outcome = plane.settle(&waiting).await;
@@ -207,10 +212,15 @@ impl Plane {
                 plane.tell(&waiting, outcome).await;
             }
         });
-        let outcome = match self.config.answer_within {
-            limit if limit.is_zero() => None,
-            limit => tokio::time::timeout(limit, finished).await.ok(),
+        let outcome = match limit.is_zero() {
+            true => None,
+            false => tokio::time::timeout(limit, &mut finished).await.ok(),
         };
+        let outcome = outcome.or_else(|| {
+            // From here on the task tells by callback; what it gave at the last moment is taken.
+            finished.close();
+            finished.try_recv().ok().map(Ok)
+        });
         match outcome {
             Some(Ok(Ok(status))) => Ok(Answer { status, accepted: false }),
             Some(Ok(Err(problem))) => {
@@ -224,9 +234,10 @@ impl Plane {
             None => {
                 let _gate = flow.gate.lock().await;
                 let live = flow.live();
-                self.write(vec![Change::flow(&FlowRecord::of(&flow.terms, &live))]).await?;
-                let accepted = matches!(live.state, DataFlowState::Preparing | DataFlowState::Starting);
-                Ok(Answer { status: status(flow, live.state, None), accepted })
+                if live.state == begun {
+                    self.write(vec![Change::flow(&FlowRecord::of(&flow.terms, &live))]).await?;
+                }
+                Ok(Answer { status: status(flow, begun, None), accepted: true })
             }
         }
     }
@@ -247,7 +258,7 @@ impl Plane {
             Role::Provider => Signal::StartDone,
         };
         let state = next(Some(live.state), done)?;
-        let status = self.arrive(flow, &live, state, live.last_message.clone()).await?;
+        let status = self.arrive(flow, &live, state, live.last_message.clone(), true).await?;
         if is_push_of_ours(&flow.terms) {
             self.launch_push(flow);
         }
@@ -273,18 +284,20 @@ impl Plane {
         let _ = self.callbacks.send(callback);
     }
 
-    /// Moves a flow into a state in which it may have a run and a token, on disk first.
+    /// Moves a flow into a state in which it may have a run, on disk first. With `grant` the partner gets a new token where
+    /// it needs one.
     async fn arrive(
         &self,
         flow: &Arc<Flow>,
         live: &Live,
         state: DataFlowState,
         message: Option<String>,
+        grant: bool,
     ) -> Result<StatusMessage, Problem> {
         let now = now_ms();
         let mut next = Live { state, last_message: message, changed_ms: now, ..live.clone() };
         let mut address = None;
-        if flow.terms.hands_out_address() {
+        if grant && flow.terms.hands_out_address() {
             let (issued, given) = self.grant(flow, now)?;
             next.token = Some(issued);
             address = Some(given.encode());
@@ -327,7 +340,7 @@ impl Plane {
         if matches!(live.state, DataFlowState::Preparing | DataFlowState::Starting) {
             return Ok(Answer { status: status(flow, live.state, None), accepted: true });
         }
-        let status = self.arrive(flow, &live, live.state, live.last_message.clone()).await?;
+        let status = self.arrive(flow, &live, live.state, live.last_message.clone(), true).await?;
         Ok(Answer { status, accepted: false })
     }
 
@@ -347,7 +360,8 @@ impl Plane {
             if let Some(address) = address {
                 before.address = Some(self.partner_address(flow, address)?);
             }
-            let status = self.arrive(flow, &before, state, message).await?;
+            // What was pushed to us since `prepare` came with that token; `started` leaves it.
+            let status = self.arrive(flow, &before, state, message, signal == Signal::Resume).await?;
             if !repeated && is_push_of_ours(&flow.terms) {
                 self.launch_push(flow);
             }

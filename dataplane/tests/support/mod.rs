@@ -436,10 +436,12 @@ pub fn broker() -> Played {
             "/fast" => HttpResponse::Ok().streaming(futures_util::stream::unfold(0_u64, |number| async move {
                 (number < 1 << 14).then(|| (Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 64 * 1024])), number + 1))
             })),
-            "/broken" => HttpResponse::Ok().streaming(futures_util::stream::iter([
-                Ok(Bytes::from_static(b"begin")),
-                Err(std::io::Error::other("broken")),
-            ])),
+            "/broken" => HttpResponse::Ok().streaming(futures_util::stream::unfold(0, |number| async move {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let chunk =
+                    if number == 0 { Ok(Bytes::from_static(b"begin")) } else { Err(std::io::Error::other("broken")) };
+                Some((chunk, number + 1))
+            })),
             "/slow" => HttpResponse::Ok().streaming(futures_util::stream::once(async {
                 tokio::time::sleep(Duration::from_secs(60)).await;
                 Ok::<_, std::io::Error>(Bytes::new())
