@@ -137,7 +137,11 @@ impl Fetcher {
     ///
     /// # Errors
     /// When there is no answer, or none within the limits.
-    pub(crate) async fn get_json(&self, url: &str, authorization: Option<&SecretString>) -> Result<FetchResponse, FetchError> {
+    pub(crate) async fn get_json(
+        &self,
+        url: &str,
+        authorization: Option<&SecretString>,
+    ) -> Result<FetchResponse, FetchError> {
         self.call(Method::GET, url, None, authorization, None).await
     }
 
@@ -349,7 +353,13 @@ mod tests {
     #[test]
     fn schemes_and_credentials_in_urls_are_refused() {
         let open = fetcher(true, false);
-        for url in ["ftp://city.example/", "file:///etc/passwd", "http://city.example/", "https://u:p@city.example/", "nonsense"] {
+        for url in [
+            "ftp://city.example/",
+            "file:///etc/passwd",
+            "http://city.example/",
+            "https://u:p@city.example/",
+            "nonsense",
+        ] {
             assert!(open.check_url(url).is_err(), "{url}");
         }
         for url in ["http://127.0.0.1:8282/", "http://localhost/", "http://[::1]/", "https://city.example/"] {

@@ -14,7 +14,9 @@ fn main() -> ExitCode {
         }
     };
     tracing_subscriber::fmt().with_env_filter(&config.log.filter).init();
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else { return ExitCode::FAILURE };
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
+        return ExitCode::FAILURE;
+    };
     match runtime.block_on(connector::serve(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

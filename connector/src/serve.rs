@@ -20,7 +20,6 @@ use crate::service::token;
 use crate::store::{DEFAULT_CONTEXT, Store, StoreResult, now_ms, secrets};
 use crate::{webhooks, worker};
 
-
 /// Threads of the listener for peers; the other two have one each.
 const DSP_WORKERS: usize = 2;
 
@@ -42,7 +41,8 @@ impl ServeError {
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let started_at = now_ms();
     let installation = config.installation().map_err(|error| ServeError::new("data_dir", error))?;
-    let dsp = listen::bind("dsp", &config.dsp).map_err(|error| ServeError::new("a listener cannot be opened", error))?;
+    let dsp =
+        listen::bind("dsp", &config.dsp).map_err(|error| ServeError::new("a listener cannot be opened", error))?;
     let management = listen::bind("management", &config.management)
         .map_err(|error| ServeError::new("a listener cannot be opened", error))?;
     let signaling = listen::bind("signaling", &config.signaling)
@@ -135,7 +135,9 @@ async fn identity_of_installation(
 ) -> StoreResult<Result<(String, PlanSigner), ServeError>> {
     let participant = secrets::default_context(store, wanted).await?;
     if wanted != participant {
-        let text = format!("our participant id is `{wanted}`, but this database belongs to `{participant}`, which its agreements name");
+        let text = format!(
+            "our participant id is `{wanted}`, but this database belongs to `{participant}`, which its agreements name"
+        );
         return Ok(Err(ServeError(text)));
     }
     let fresh = match PlanSigner::generate() {

@@ -1,10 +1,10 @@
 //! An installation for unit tests: a new SQLite database in a folder of its own, nothing listening.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use identity::StaticPeers;
 use policy_plan::PlanSigner;
-use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
 use crate::app::App;
@@ -23,14 +23,14 @@ pub(crate) async fn app() -> (TempDir, Arc<App>) {
     std::fs::write(&file, format!("participant_id = \"did:web:us.example\"\ndata_dir = {data:?}\n")).unwrap();
     let config = Config::load(Some(&file)).unwrap();
     let installation = config.installation().unwrap();
-    let (store, _) = Store::open(config.database.url.expose_secret(), &installation.instance).await.unwrap();
+    let database = format!("sqlite://{}", data.join("hansa.db").display());
+    let (store, _) = Store::open(&database, &installation.instance).await.unwrap();
     let fetcher = Fetcher::new(FetchSettings {
         allow_private_addresses: true,
         allow_plain_http: true,
-        authorities: Vec::new(),
-        connect_timeout: config.partners.connect_timeout,
-        timeout: config.partners.answer_timeout,
-        max_answer_bytes: config.partners.max_answer_bytes,
+        ca_file: None,
+        timeout: Duration::from_secs(5),
+        max_answer_bytes: 1024 * 1024,
     });
     let fetcher = fetcher.unwrap();
     let app = App {

@@ -88,7 +88,9 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
 fn keep(path: &Path, make: impl FnOnce() -> String) -> Result<String, InstallationError> {
     let failed = |error| InstallationError { path: path.to_owned(), error };
     match fs::read_to_string(path) {
-        Ok(text) if text.trim().is_empty() => Err(failed(io::Error::new(io::ErrorKind::InvalidData, "the file is empty"))),
+        Ok(text) if text.trim().is_empty() => {
+            Err(failed(io::Error::new(io::ErrorKind::InvalidData, "the file is empty")))
+        }
         Ok(text) => Ok(text.trim().to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let text = make();

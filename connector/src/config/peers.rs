@@ -8,8 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::reader::{Reader, secret_file};
 
 const KEY: &str = "identity.danger_static_peers";
-const MEMBERS: [&str; 6] =
-    ["id", "accepts_token", "accepts_token_file", "sends_token", "sends_token_file", "claims"];
+const MEMBERS: [&str; 6] = ["id", "accepts_token", "accepts_token_file", "sends_token", "sends_token_file", "claims"];
 
 /// Reads the list; what cannot be read is noted as a fault and left out.
 pub(super) fn read(reader: &mut Reader) -> Vec<StaticPeer> {
@@ -39,9 +38,8 @@ pub(super) fn read(reader: &mut Reader) -> Vec<StaticPeer> {
 fn as_list(kind: ValueKind) -> Result<Vec<Json>, String> {
     match kind {
         ValueKind::Array(list) => list.into_iter().map(as_json).collect(),
-        ValueKind::String(text) => {
-            serde_json::from_str(&text).map_err(|error| format!("is not a JSON array (line {}, column {})", error.line(), error.column()))
-        }
+        ValueKind::String(text) => serde_json::from_str(&text)
+            .map_err(|error| format!("is not a JSON array (line {}, column {})", error.line(), error.column())),
         _ => Err("must be a list of tables".to_owned()),
     }
 }

@@ -151,7 +151,14 @@ fn all_faults_are_told_at_once() {
 
 #[test]
 fn every_kind_of_nonsense_is_told_not_panicked_at() {
-    for text in ["= 1", "dsp = 1", "[dsp.listen]\nx = 1", "data_dir = [1]", "[[dsp]]\nlisten = 1", "[identity]\ndanger_static_peers = 7"] {
+    for text in [
+        "= 1",
+        "dsp = 1",
+        "[dsp.listen]\nx = 1",
+        "data_dir = [1]",
+        "[[dsp]]\nlisten = 1",
+        "[identity]\ndanger_static_peers = 7",
+    ] {
         assert!(read(text).is_err(), "{text}");
     }
     for value in ["", "{", "{}", "[1]", "[{}]"] {
@@ -192,7 +199,10 @@ fn what_the_settings_leave_open_is_made_once_and_kept() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data.join(SIGNALING_FILE)), 0o600);
     assert_eq!(mode(&data), 0o700);
-    let named = read(&format!("data_dir = {data:?}\nparticipant_id = \"did:web:a\"\n[signaling]\ntoken = \"0123456789abcdef\"")).unwrap();
+    let named = read(&format!(
+        "data_dir = {data:?}\nparticipant_id = \"did:web:a\"\n[signaling]\ntoken = \"0123456789abcdef\""
+    ))
+    .unwrap();
     let installation = named.installation().unwrap();
     assert_eq!(installation.participant_id, "did:web:a");
     assert_eq!(installation.signaling_token.expose_secret(), "0123456789abcdef");

@@ -20,7 +20,8 @@ pub(crate) async fn read(request: &HttpRequest, payload: &mut web::Payload, limi
     }
     let mut body = Vec::with_capacity(declared.unwrap_or(0).min(limit));
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| ServiceError::bad_request("body_lost", "the body could not be read to its end"))?;
+        let chunk =
+            chunk.map_err(|_| ServiceError::bad_request("body_lost", "the body could not be read to its end"))?;
         if body.len() + chunk.len() > limit {
             return Err(too_large());
         }

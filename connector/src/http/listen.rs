@@ -14,7 +14,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::{Limits, Listener, Tls};
 
-
 /// How long requests under way may go on after the order to stop, s.
 const DRAIN_S: u64 = 10;
 

@@ -36,7 +36,10 @@ async fn authenticate(app: &App, request: &HttpRequest) -> ServiceResult<()> {
     if bool::from(given.as_slice().ct_eq(shared.as_bytes())) || data_plane::accepts(app, &given).await? {
         return Ok(());
     }
-    Err(ServiceError::unauthorized("unknown_data_plane", "the Authorization header is not that of a data plane of ours"))
+    Err(ServiceError::unauthorized(
+        "unknown_data_plane",
+        "the Authorization header is not that of a data plane of ours",
+    ))
 }
 
 /// The JSON body; `None` when there is none.

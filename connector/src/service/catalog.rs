@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use dsp_protocol::catalog::{Catalog, CatalogRequestMessage, Dataset, DataService, Distribution};
+use dsp_protocol::catalog::{Catalog, CatalogRequestMessage, DataService, Dataset, Distribution};
 use dsp_protocol::pid::{DatasetId, OfferId, ParticipantId};
 use dsp_protocol::policy::Offer;
 use identity::Participant;

@@ -75,8 +75,11 @@ impl Decisions {
     ///
     /// # Errors
     /// `policy_not_understood` with the rule and the member: 400, since whoever wrote the policy has to change it.
-    pub(crate) fn compile(&self, rules: &Rules, about: About<'_>) -> ServiceResult<Policy> {
-        let normalised = rules.normalised();
+    pub(crate) fn compile(&self, rules: &Rules, profile: &[String], about: About<'_>) -> ServiceResult<Policy> {
+        let mut normalised = rules.normalised();
+        if let (Value::Object(members), false) = (&mut normalised, profile.is_empty()) {
+            members.insert("profile".to_owned(), profile.into());
+        }
         let key = format!("{normalised}\n{about:?}");
         if let Some(policy) = self.compiled.get(&key) {
             return Ok(policy);
@@ -107,7 +110,7 @@ impl Decisions {
             assignee: Some(agreement.assignee.as_str()),
             agreed_at: agreement.timestamp_ms(),
         };
-        self.compile(&agreement.rules, about)
+        self.compile(&agreement.rules, &agreement.profile, about)
     }
 
     /// What the policy says about a participant with these claims, now.
@@ -180,12 +183,13 @@ impl Decisions {
         let body: Value = serde_json::from_str(body).map_err(ServiceError::internal)?;
         let rules = Rules::parse(&body).map_err(ServiceError::internal)?;
         let about = About { assigner: Some(&app.participant), ..About::default() };
-        let compiled = self.compile(&rules, about).inspect_err(|error| tracing::error!(%error, "a stored policy denies"));
         let profile = match body.get("profile") {
             Some(Value::String(profile)) => vec![profile.clone()],
             Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             _ => Vec::new(),
         };
+        let compiled = self.compile(&rules, &profile, about);
+        let compiled = compiled.inspect_err(|error| tracing::error!(%error, "a stored policy denies"));
         Ok(LoadedPolicy { rules, profile, compiled: compiled.ok() })
     }
 
@@ -222,6 +226,7 @@ pub(crate) fn not_understood(error: policy::PolicyError) -> ServiceError {
 
 /// Milliseconds as xsd:dateTime in UTC.
 pub(crate) fn rfc3339(ms: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let time =
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     time.format(&Rfc3339).unwrap_or_default()
 }

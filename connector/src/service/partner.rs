@@ -76,9 +76,14 @@ async fn discover(app: &App, root: &str) -> ServiceResult<String> {
     let document = serde_json::from_slice(&answer.body)
         .map_err(|error| error.to_string())
         .and_then(|value| VersionDocument::parse(&value).map_err(|error| error.to_string()))
-        .map_err(|error| ServiceError::peer("bad_version_document", format!("the version document at {url}: {error}")))?;
+        .map_err(|error| {
+            ServiceError::peer("bad_version_document", format!("the version document at {url}: {error}"))
+        })?;
     let version = document.find_2025_1().ok_or_else(|| {
-        ServiceError::peer("no_common_version", format!("{root} does not offer version 2025-1 of the Dataspace Protocol"))
+        ServiceError::peer(
+            "no_common_version",
+            format!("{root} does not offer version 2025-1 of the Dataspace Protocol"),
+        )
     })?;
     let base = format!("{root}{}", version.path.trim_end_matches('/'));
     app.addresses.0.insert(root.to_owned(), base.clone());

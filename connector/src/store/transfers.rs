@@ -2,7 +2,8 @@
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QuerySelect, SqlErr};
+    QuerySelect, SqlErr,
+};
 
 use super::entity::transfer::{ActiveModel, Column, Entity, Model};
 use super::page::{ListQuery, Listing, Page, list as list_rows};

@@ -26,7 +26,10 @@ pub(super) async fn send(app: &App, message: &Outgoing, counter_party: &str, bas
     let authorization = match app.identity.authorization_for(&to).await {
         Ok(authorization) => authorization,
         Err(error) => {
-            return Outcome::Later(ServiceError::operator("no_credentials", format!("we cannot introduce ourselves to `{counter_party}`: {error}")));
+            return Outcome::Later(ServiceError::operator(
+                "no_credentials",
+                format!("we cannot introduce ourselves to `{counter_party}`: {error}"),
+            ));
         }
     };
     app.in_flight.sending(&message.owed_id);

@@ -4,8 +4,23 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 
 /// What a pid may not hold when it stands in a path; `:` stays, so that `urn:uuid:` ids remain readable.
-const SEGMENT: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b'<').add(b'>').add(b'?').add(b'[').add(b'\\').add(b']').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// A message with its address.
 #[derive(Clone, Debug)]
@@ -54,7 +69,8 @@ mod tests {
     #[test]
     fn pids_become_one_segment_of_the_path() {
         let out = |base: &str, pid: &str| {
-            Outgoing::new(base.into(), "negotiations", "{pid}/events", pid, serde_json::json!({}), Some("urn:1".into())).url
+            Outgoing::new(base.into(), "negotiations", "{pid}/events", pid, serde_json::json!({}), Some("urn:1".into()))
+                .url
         };
         assert_eq!(out("http://p/dsp", "urn:uuid:1"), "http://p/dsp/negotiations/urn:uuid:1/events");
         assert_eq!(out("http://p/dsp/", "a/../b?c"), "http://p/dsp/negotiations/a%2F..%2Fb%3Fc/events");

@@ -82,7 +82,8 @@ fn status_in(answer: &FetchResponse) -> Option<StatusMessage> {
 
 fn said(plane: &data_plane::Model, answer: &FetchResponse) -> ServiceError {
     let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
-    let detail = body.as_ref().and_then(|body| body.get("detail").or_else(|| body.get("error"))).and_then(Value::as_str);
+    let detail =
+        body.as_ref().and_then(|body| body.get("detail").or_else(|| body.get("error"))).and_then(Value::as_str);
     let detail = detail.map_or_else(String::new, |text| format!(": {}", text.chars().take(300).collect::<String>()));
     let text = format!("data plane `{}` answered with status {}{detail}", plane.id, answer.status);
     ServiceError::unavailable("data_plane_refused", text)

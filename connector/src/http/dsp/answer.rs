@@ -27,9 +27,8 @@ pub(super) struct Pids {
 impl Pids {
     /// What the message names, filled up with the id in the path.
     pub(super) fn of(message: Option<&Value>, path: Option<&str>) -> Self {
-        let named = |name: &str| {
-            message.and_then(|value| value.get(name)).and_then(Value::as_str).or(path).map(str::to_owned)
-        };
+        let named =
+            |name: &str| message.and_then(|value| value.get(name)).and_then(Value::as_str).or(path).map(str::to_owned);
         Self { provider: named("providerPid"), consumer: named("consumerPid") }
     }
 }

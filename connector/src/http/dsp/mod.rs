@@ -70,9 +70,17 @@ async fn caller_and_message(
     let participant = authenticate(app, request).await?;
     let limits = &app.config.limits;
     let value = read_json(request, payload, limits.body_bytes, limits.json_depth).await?;
-    let value = dsp_protocol::context::compact(value)
-        .map_err(|error| ServiceError::bad_request(error.code, error.message))?;
+    let value =
+        dsp_protocol::context::compact(value).map_err(|error| ServiceError::bad_request(error.code, error.message))?;
     Ok((participant, value))
+}
+
+/// What tells a copy of a message from another one: its `@id`, or a digest of its content when it has none.
+fn message_key(message: &Value) -> String {
+    match message.get("@id").and_then(Value::as_str) {
+        Some(id) => id.to_owned(),
+        None => hex::encode(dsp_protocol::context::content_digest(message)),
+    }
 }
 
 impl From<dsp_protocol::error::MessageError> for ServiceError {

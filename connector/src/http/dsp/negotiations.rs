@@ -10,10 +10,10 @@ use dsp_protocol::negotiation::{
 use serde_json::Value;
 
 use super::answer::{self, Family, Pids};
-use super::{authenticate, caller_and_message};
+use super::{authenticate, caller_and_message, message_key};
 use crate::app::App;
 use crate::service::negotiation::{
-    Incoming, find_for_peer, negotiation_object, receive, receive_initial_offer, receive_initial_request,
+    Incoming, Sender, find_for_peer, negotiation_object, receive, receive_initial_offer, receive_initial_request,
 };
 use crate::service::{ServiceError, ServiceResult};
 
@@ -97,7 +97,8 @@ async fn take(
             find_for_peer(&app, &participant, &id).await?;
             return Err(ServiceError::bad_request("wrong_pid", "neither pid in the message is the one in the path"));
         };
-        receive(&app, &participant, &id, Some(&theirs), message).await
+        let from = Sender { pid: theirs, key: message_key(value) };
+        receive(&app, &participant, &id, from, message).await
     };
     let result = taken.await;
     match result {
@@ -115,9 +116,10 @@ pub(super) async fn counter_request(
 ) -> HttpResponse {
     take(app, http, id, payload, |value| {
         let message = ContractRequestMessage::parse(value)?;
-        let provider = message.provider_pid.as_ref().map(ToString::to_string).ok_or_else(|| {
-            ServiceError::bad_request("missing_member", "a counter-request needs a `providerPid`")
-        })?;
+        let provider =
+            message.provider_pid.as_ref().map(ToString::to_string).ok_or_else(|| {
+                ServiceError::bad_request("missing_member", "a counter-request needs a `providerPid`")
+            })?;
         Ok((provider, message.consumer_pid.to_string(), Incoming::ContractRequest(message)))
     })
     .await
@@ -132,9 +134,11 @@ pub(super) async fn counter_offer(
 ) -> HttpResponse {
     take(app, http, id, payload, |value| {
         let message = ContractOfferMessage::parse(value)?;
-        let consumer = message.consumer_pid.as_ref().map(ToString::to_string).ok_or_else(|| {
-            ServiceError::bad_request("missing_member", "a counter-offer needs a `consumerPid`")
-        })?;
+        let consumer = message
+            .consumer_pid
+            .as_ref()
+            .map(ToString::to_string)
+            .ok_or_else(|| ServiceError::bad_request("missing_member", "a counter-offer needs a `consumerPid`"))?;
         Ok((message.provider_pid.to_string(), consumer, Incoming::ContractOffer(message)))
     })
     .await

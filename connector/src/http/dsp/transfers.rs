@@ -10,8 +10,9 @@ use dsp_protocol::transfer::{
 use serde_json::Value;
 
 use super::answer::{self, Family, Pids};
-use super::{authenticate, caller_and_message};
+use super::{authenticate, caller_and_message, message_key};
 use crate::app::App;
+use crate::service::negotiation::Sender;
 use crate::service::transfer::{Incoming, find_for_peer, receive, receive_request, transfer_object};
 use crate::service::{ServiceError, ServiceResult};
 
@@ -69,7 +70,8 @@ async fn take(
             find_for_peer(&app, &participant, &id).await?;
             return Err(ServiceError::bad_request("wrong_pid", "neither pid in the message is the one in the path"));
         };
-        receive(&app, &participant, &id, Some(&theirs), message).await
+        let from = Sender { pid: theirs, key: message_key(value) };
+        receive(&app, &participant, &id, from, message).await
     };
     let result = taken.await;
     match result {

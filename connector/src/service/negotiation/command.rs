@@ -81,7 +81,8 @@ impl Command {
 /// understand (unless every step is manual).
 pub(crate) async fn start(app: &Arc<App>, new: NewNegotiation) -> ServiceResult<Model> {
     let address = resolve(app, &new.counter_party).await?;
-    ParticipantId::parse(&new.counter_party.id).map_err(|error| ServiceError::bad_request("bad_id", error.to_string()))?;
+    ParticipantId::parse(&new.counter_party.id)
+        .map_err(|error| ServiceError::bad_request("bad_id", error.to_string()))?;
     let (our_role, id) = if new.provider {
         (Role::Provider, ProviderPid::generate().to_string())
     } else {
@@ -95,7 +96,7 @@ pub(crate) async fn start(app: &Arc<App>, new: NewNegotiation) -> ServiceResult<
     if !new.manual && !new.provider {
         // Rules that we do not understand cannot be agreed to by a machine (ODRL sheet, section 5).
         let about = About { target: Some(target.as_str()), assigner: Some(&new.counter_party.id), ..About::default() };
-        app.decisions.compile(&offer.rules, about)?;
+        app.decisions.compile(&offer.rules, &offer.profile, about)?;
     }
     row.dataset_id = target.to_string();
     row.offer_id = offer.id.to_string();
@@ -155,7 +156,8 @@ async fn offer_to_ask(app: &App, new: &NewNegotiation) -> ServiceResult<Offer> {
             return Err(ServiceError::peer("no_offer", message));
         }
     };
-    offer.target = Some(DatasetId::parse(dataset).map_err(|error| ServiceError::bad_request("bad_id", error.to_string()))?);
+    offer.target =
+        Some(DatasetId::parse(dataset).map_err(|error| ServiceError::bad_request("bad_id", error.to_string()))?);
     Ok(offer)
 }
 

@@ -25,13 +25,19 @@ pub(super) fn new_from_offer(
     digest: &str,
 ) -> ServiceResult<Model> {
     let Some(callback) = message.callback_address.clone() else {
-        return Err(ServiceError::bad_request("missing_callback", "a first ContractOfferMessage needs a `callbackAddress`"));
+        return Err(ServiceError::bad_request(
+            "missing_callback",
+            "a first ContractOfferMessage needs a `callbackAddress`",
+        ));
     };
     app.fetcher.check_url(&callback).map_err(|error| {
         ServiceError::bad_request("bad_callback", format!("`callbackAddress` cannot be used: {error}"))
     })?;
     let Some(target) = &message.offer.target else {
-        return Err(ServiceError::bad_request("missing_target", "the offer of a ContractOfferMessage needs a `target`"));
+        return Err(ServiceError::bad_request(
+            "missing_target",
+            "the offer of a ContractOfferMessage needs a `target`",
+        ));
     };
     let id = ConsumerPid::generate().to_string();
     let mut row = blank(app, Role::Consumer, id, participant.id().to_owned(), callback);

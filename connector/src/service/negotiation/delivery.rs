@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use dsp_protocol::negotiation as machine;
 use dsp_protocol::negotiation::{
-    ContractAgreementMessage, ContractAgreementVerificationMessage, ContractNegotiation, ContractNegotiationEventMessage,
-    ContractNegotiationTerminationMessage, ContractOfferMessage, ContractRequestMessage, NegotiationEvent,
+    ContractAgreementMessage, ContractAgreementVerificationMessage, ContractNegotiation,
+    ContractNegotiationEventMessage, ContractNegotiationTerminationMessage, ContractOfferMessage,
+    ContractRequestMessage, NegotiationEvent,
 };
 use dsp_protocol::negotiation::{NegotiationMessage, NegotiationState, Reconciled, Role};
 use dsp_protocol::pid::{ConsumerPid, ProviderPid};
@@ -48,12 +49,16 @@ pub(crate) fn outgoing(app: &App, row: &Model) -> ServiceResult<Option<Outgoing>
         NegotiationMessage::Finalized => ("{pid}/events", event(row, NegotiationEvent::Finalized)?),
         NegotiationMessage::Agreement => {
             let (provider_pid, consumer_pid) = typed_pids(row)?;
-            let agreement = agreement_of(row)?.ok_or_else(|| ServiceError::internal("an agreement is owed but missing"))?;
+            let agreement =
+                agreement_of(row)?.ok_or_else(|| ServiceError::internal("an agreement is owed but missing"))?;
             ("{pid}/agreement", ContractAgreementMessage { provider_pid, consumer_pid, agreement }.to_value())
         }
         NegotiationMessage::Verification => {
             let (provider_pid, consumer_pid) = typed_pids(row)?;
-            ("{pid}/agreement/verification", ContractAgreementVerificationMessage { provider_pid, consumer_pid }.to_value())
+            (
+                "{pid}/agreement/verification",
+                ContractAgreementVerificationMessage { provider_pid, consumer_pid }.to_value(),
+            )
         }
         NegotiationMessage::Termination => ("{pid}/termination", termination(row)?),
     };
@@ -91,7 +96,9 @@ pub(crate) async fn acknowledge(app: &Arc<App>, id: &str, owed_id: &str, answer:
 }
 
 fn pid_in_answer(row: &Model, answer: Option<&Value>) -> ServiceResult<String> {
-    let wrong = |why: String| ServiceError::peer("bad_answer", format!("the answer to our first message is no ContractNegotiation: {why}"));
+    let wrong = |why: String| {
+        ServiceError::peer("bad_answer", format!("the answer to our first message is no ContractNegotiation: {why}"))
+    };
     let answer = answer.ok_or_else(|| wrong("it has no JSON body".to_owned()))?;
     let compact = dsp_protocol::context::compact(answer.clone()).map_err(|error| wrong(error.message))?;
     let object = ContractNegotiation::parse(&compact).map_err(|error| wrong(error.message))?;

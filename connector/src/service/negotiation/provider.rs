@@ -71,7 +71,10 @@ pub(super) async fn new_from_request(
     digest: &str,
 ) -> ServiceResult<(Model, Next)> {
     let Some(callback) = message.callback_address.clone() else {
-        return Err(ServiceError::bad_request("missing_callback", "a first ContractRequestMessage needs a `callbackAddress`"));
+        return Err(ServiceError::bad_request(
+            "missing_callback",
+            "a first ContractRequestMessage needs a `callbackAddress`",
+        ));
     };
     app.fetcher.check_url(&callback).map_err(|error| {
         ServiceError::bad_request("bad_callback", format!("`callbackAddress` cannot be used: {error}"))
@@ -103,7 +106,10 @@ pub(super) async fn on_counter_request(
     let ours = our_offer(app, message.offer.id.as_str()).await?;
     check_target(&ours, &message.offer)?;
     if ours.row.dataset_id != row.dataset_id {
-        return Err(ServiceError::bad_request("wrong_target", format!("this negotiation is about `{}`", row.dataset_id)));
+        return Err(ServiceError::bad_request(
+            "wrong_target",
+            format!("this negotiation is about `{}`", row.dataset_id),
+        ));
     }
     let mut scratch = row.clone();
     answer_request(app, participant, &mut scratch, &ours, &message.offer, true)
@@ -116,7 +122,9 @@ fn check_target(ours: &OurOffer, asked: &Offer) -> ServiceResult<()> {
             "wrong_target",
             format!("offer `{}` is for dataset `{}`, not for `{target}`", ours.row.id, ours.row.dataset_id),
         )),
-        None => Err(ServiceError::bad_request("missing_target", "the offer of a ContractRequestMessage needs a `target`")),
+        None => {
+            Err(ServiceError::bad_request("missing_target", "the offer of a ContractRequestMessage needs a `target`"))
+        }
     }
 }
 
@@ -140,9 +148,9 @@ fn answer_request(
         row.offer = ours.offer(app)?.message_offer().to_string();
         return Ok(Next::Send(NegotiationMessage::ContractOffer));
     }
-    let next = decide(app, participant.id(), participant.claims(), &ours.rules, &ours.row.dataset_id)?;
+    let offer = ours.offer(app)?;
+    let next = decide(app, participant.id(), participant.claims(), &offer, &ours.row.dataset_id)?;
     if matches!(next, Next::Send(NegotiationMessage::Agreement)) {
-        let offer = ours.offer(app)?;
         propose_agreement(app, row, &offer, crate::store::now_ms())?;
     }
     Ok(next)
@@ -154,12 +162,12 @@ pub(super) async fn on_accepted(app: &App, participant: &Participant, row: &Mode
         return Ok(Next::Wait);
     }
     let offer = offer_of(row)?;
-    decide(app, participant.id(), participant.claims(), &offer.rules, &row.dataset_id)
+    decide(app, participant.id(), participant.claims(), &offer, &row.dataset_id)
 }
 
-fn decide(app: &App, consumer: &str, claims: &Value, rules: &Rules, dataset: &str) -> ServiceResult<Next> {
+fn decide(app: &App, consumer: &str, claims: &Value, offer: &Offer, dataset: &str) -> ServiceResult<Next> {
     let about = About { target: Some(dataset), assigner: Some(&app.participant), ..About::default() };
-    let policy = app.decisions.compile(rules, about)?;
+    let policy = app.decisions.compile(&offer.rules, &offer.profile, about)?;
     let decision = app.decisions.decide(&policy, Scope::Negotiation, consumer, claims);
     if decision.allow {
         return Ok(Next::Send(NegotiationMessage::Agreement));
@@ -191,7 +199,7 @@ pub(super) fn check_agree(app: &App, row: &Model) -> ServiceResult<()> {
     machine::owe(Role::Provider, machine_state(app, row), NegotiationMessage::Agreement)
         .map_err(|illegal| ServiceError::conflict(illegal.code, illegal.message))?;
     let claims: Value = serde_json::from_str(&row.claims).unwrap_or_else(|_| json!({}));
-    match decide(app, &row.counter_party, &claims, &offer_of(row)?.rules, &row.dataset_id)? {
+    match decide(app, &row.counter_party, &claims, &offer_of(row)?, &row.dataset_id)? {
         Next::Refuse(error) => Err(error),
         Next::Wait | Next::Send(_) => Ok(()),
     }
@@ -219,6 +227,7 @@ pub(super) fn blank(app: &App, role: Role, id: String, counter_party: String, co
         transfer_decision: "automatic".to_owned(),
         claims: "{}".to_owned(),
         initial_digest: None,
+        last_taken: None,
         termination: None,
         error: None,
         attempts: 0,

@@ -58,6 +58,16 @@ impl From<Illegal> for ServiceError {
     }
 }
 
+/// What a message says about where it comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Sender {
+    /// The counter-party's pid.
+    pub pid: String,
+    /// What tells a copy of the message from another one: its `@id`, else a digest of its content. An old offer that
+    /// crosses our counter-request must not pass for its answer.
+    pub key: String,
+}
+
 /// What we do next by ourselves after a message, decided before the unit of work.
 pub(super) enum Next {
     /// Leave it to the operator.
@@ -123,7 +133,10 @@ fn repeat(app: &App, existing: &Model, digest: &str) -> ServiceResult<Value> {
     if existing.initial_digest.as_deref() == Some(digest) {
         return negotiation_object(app, existing);
     }
-    Err(ServiceError::bad_request("duplicate_pid", "this pid belongs to a negotiation that was begun with other content"))
+    Err(ServiceError::bad_request(
+        "duplicate_pid",
+        "this pid belongs to a negotiation that was begun with other content",
+    ))
 }
 
 async fn create(
@@ -187,7 +200,7 @@ pub(crate) async fn receive(
     app: &Arc<App>,
     participant: &Participant,
     id: &str,
-    their_pid: Option<&str>,
+    from: Sender,
     message: Incoming,
 ) -> ServiceResult<()> {
     let before = find_for_peer(app, participant, id).await?;
@@ -195,14 +208,13 @@ pub(crate) async fn receive(
     let next = prepare(app, participant, &before, &message).await?;
     let shared = app.clone();
     let id = id.to_owned();
-    let their_pid = their_pid.map(str::to_owned);
     let claims = participant.claims().to_string();
     app.store
         .write(move |unit| {
             Box::pin(async move {
                 let row = negotiations::lock(unit, shared.context(), &id).await?;
                 let row = row.ok_or_else(|| ServiceError::not_found("the negotiation is gone"))?;
-                take(&shared, unit, row, their_pid, claims, message, next).await
+                take(&shared, unit, row, from, claims, message, next).await
             })
         })
         .await
@@ -225,12 +237,16 @@ async fn take(
     app: &App,
     unit: &mut Unit,
     mut row: Model,
-    their_pid: Option<String>,
+    from: Sender,
     claims: String,
     message: Incoming,
     next: Next,
 ) -> ServiceResult<()> {
-    check_pid(&mut row, their_pid)?;
+    check_pid(&mut row, from.pid)?;
+    if row.last_taken.as_ref() == Some(&from.key) {
+        return Err(ServiceError::bad_request("repeated_message", "this message was taken before"));
+    }
+    row.last_taken = Some(from.key);
     let settled_before = row.settled.clone();
     let received = machine::receive(role(&row), machine_state(app, &row), message.kind())?;
     settle(app, &mut row, received.state);
@@ -262,16 +278,17 @@ async fn take(
 }
 
 /// The other side's pid must be the one that we know; the first message that names it teaches it to us.
-fn check_pid(row: &mut Model, their_pid: Option<String>) -> ServiceResult<()> {
-    match (&row.counter_pid, their_pid) {
-        (Some(known), Some(given)) if *known != given => {
-            Err(ServiceError::bad_request("wrong_pid", format!("this negotiation is known to us with your pid `{known}`")))
-        }
-        (None, Some(given)) => {
+fn check_pid(row: &mut Model, given: String) -> ServiceResult<()> {
+    match &row.counter_pid {
+        Some(known) if *known != given => Err(ServiceError::bad_request(
+            "wrong_pid",
+            format!("this negotiation is known to us with your pid `{known}`"),
+        )),
+        Some(_) => Ok(()),
+        None => {
             row.counter_pid = Some(given);
             Ok(())
         }
-        _ => Ok(()),
     }
 }
 
@@ -291,4 +308,3 @@ pub(crate) fn reason_text(reason: &Value) -> String {
     let text = reason.as_str().or_else(|| reason.get("@value").and_then(Value::as_str));
     text.map_or_else(|| reason.to_string(), str::to_owned)
 }
-

@@ -86,10 +86,11 @@ impl Resource for policy::Entity {
         if !title.is_empty() {
             check_length("title", &title, MAX_TITLE_BYTES)?;
         }
+        let profile = input.profile.clone();
         let body = input.body()?;
         let rules = Rules::parse(&body)
             .map_err(|error| ServiceError::bad_request("policy_not_understood", error.to_string()))?;
-        app.decisions.compile(&rules, About { assigner: Some(&app.participant), ..About::default() })?;
+        app.decisions.compile(&rules, &profile, About { assigner: Some(&app.participant), ..About::default() })?;
         Ok(policy::Model {
             context: stamp.context,
             id: stamp.id,

@@ -87,8 +87,7 @@ pub(crate) async fn start(app: &Arc<App>, new: NewTransfer) -> ServiceResult<Mod
         Some(counter_party) => resolve(app, counter_party).await?,
         None => agreement.counter_address.clone(),
     };
-    let mut row =
-        blank(app, "consumer", ConsumerPid::generate().to_string(), &agreement.counter_party, &address);
+    let mut row = blank(app, "consumer", ConsumerPid::generate().to_string(), &agreement.counter_party, &address);
     row.agreement_id = agreement.id.clone();
     row.dataset_id = agreement.dataset_id.clone();
     row.format = new.format.unwrap_or_else(|| DEFAULT_FORMAT.to_owned());
@@ -165,10 +164,15 @@ async fn carry_out(app: &App, unit: &mut Unit, mut row: Model, command: Command)
 fn check_command(row: &Model, command: &Command) -> ServiceResult<()> {
     let suspended = row.settled.as_deref() == Some("SUSPENDED");
     match command {
-        Command::Start if suspended => Err(ServiceError::conflict("use_resume", "the transfer is suspended: resume it")),
+        Command::Start if suspended => {
+            Err(ServiceError::conflict("use_resume", "the transfer is suspended: resume it"))
+        }
         Command::Resume if !suspended => Err(ServiceError::conflict("not_suspended", "the transfer is not suspended")),
         Command::Resume if row.suspended_by.as_deref().is_some_and(|side| side != row.role) => {
-            Err(ServiceError::conflict("suspended_by_peer", "the counter-party suspended the transfer and has to resume it"))
+            Err(ServiceError::conflict(
+                "suspended_by_peer",
+                "the counter-party suspended the transfer and has to resume it",
+            ))
         }
         _ => Ok(()),
     }
@@ -221,7 +225,10 @@ pub(crate) fn next_commands(row: &Model) -> Vec<&'static str> {
 /// # Errors
 /// When the database fails.
 pub(crate) async fn local_endpoint(app: &App, row: &Model) -> ServiceResult<Option<String>> {
-    if role(row) != Role::Consumer || row.settled.as_deref() != Some("STARTED") || row.flow_state.as_deref() != Some("STARTED") {
+    if role(row) != Role::Consumer
+        || row.settled.as_deref() != Some("STARTED")
+        || row.flow_state.as_deref() != Some("STARTED")
+    {
         return Ok(None);
     }
     let Some(id) = &row.data_plane_id else { return Ok(None) };

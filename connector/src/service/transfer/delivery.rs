@@ -92,7 +92,9 @@ pub(crate) async fn acknowledge(app: &Arc<App>, id: &str, owed_id: &str, answer:
 }
 
 fn pid_in_answer(row: &Model, answer: Option<&Value>) -> ServiceResult<String> {
-    let wrong = |why: String| ServiceError::peer("bad_answer", format!("the answer to our first message is no TransferProcess: {why}"));
+    let wrong = |why: String| {
+        ServiceError::peer("bad_answer", format!("the answer to our first message is no TransferProcess: {why}"))
+    };
     let answer = answer.ok_or_else(|| wrong("it has no JSON body".to_owned()))?;
     let compact = dsp_protocol::context::compact(answer.clone()).map_err(|error| wrong(error.message))?;
     let object = TransferProcess::parse(&compact).map_err(|error| wrong(error.message))?;

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use dps_signaling::{
-    Callback, DataFlowState, Dialect, FlowRequest, Signal, StatusMessage, profile_of_format,
-};
+use dps_signaling::{Callback, DataFlowState, Dialect, FlowRequest, Signal, StatusMessage, profile_of_format};
 use dsp_protocol::transfer::{DataAddress, Role, TransferMessage};
 use policy_plan::{Admission, Conflict, EnforcementPlan, Expr, Residual, ResidualRule, Truth};
 use serde_json::{Value, json};
@@ -52,7 +50,9 @@ pub(super) fn next_signal(row: &Model) -> Option<Signal> {
         }
         (Some("STARTED"), "SUSPENDED") => Some(Signal::Suspend),
         (Some("STARTED"), "COMPLETED") => Some(Signal::Completed),
-        (Some("PREPARING" | "PREPARED" | "STARTING" | "STARTED" | "SUSPENDED"), "TERMINATED") => Some(Signal::Terminate),
+        (Some("PREPARING" | "PREPARED" | "STARTING" | "STARTED" | "SUSPENDED"), "TERMINATED") => {
+            Some(Signal::Terminate)
+        }
         _ => None,
     }
 }
@@ -129,7 +129,9 @@ fn termination_text(row: &Model) -> Option<String> {
 async fn choose_plane(app: &App, row: &Model, profile: &str) -> ServiceResult<data_plane::Model> {
     if let Some(id) = &row.data_plane_id {
         let found = registry::find::<data_plane::Entity>(app.store.reads(), app.context(), id).await?;
-        return found.ok_or_else(|| ServiceError::unavailable("data_plane_gone", format!("data plane `{id}` is not registered")));
+        return found.ok_or_else(|| {
+            ServiceError::unavailable("data_plane_gone", format!("data plane `{id}` is not registered"))
+        });
     }
     let planes = registry::all::<data_plane::Entity>(&app.store, app.context()).await?;
     let serves = |plane: &data_plane::Model| {
@@ -274,7 +276,12 @@ pub(crate) async fn fail_flow(app: &Arc<App>, id: &str, why: ServiceError) -> Se
 ///
 /// # Errors
 /// `not_found` for an unknown process, 400 when the event does not fit its state.
-pub(crate) async fn callback(app: &Arc<App>, id: &str, event: Callback, status: Option<StatusMessage>) -> ServiceResult<()> {
+pub(crate) async fn callback(
+    app: &Arc<App>,
+    id: &str,
+    event: Callback,
+    status: Option<StatusMessage>,
+) -> ServiceResult<()> {
     if transfers::find(app.store.reads(), app.context(), id).await?.is_none() {
         return Err(ServiceError::not_found(format!("no transfer `{id}`")));
     }

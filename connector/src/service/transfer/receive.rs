@@ -16,7 +16,7 @@ use super::row::{aim, announce, is_push, machine_state, owe, owe_termination, ro
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
 use crate::service::decide::refusal;
-use crate::service::negotiation::reason_text;
+use crate::service::negotiation::{Sender, reason_text};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
 use crate::store::{Unit, agreements, dataset, registry, transfers};
@@ -142,7 +142,8 @@ async fn new_from_request(
         let text = format!("format `{}` is not one of the dataset's distributions: {formats}", message.format);
         return Err(ServiceError::bad_request("unknown_format", text));
     }
-    let mut row = blank(app, "provider", ProviderPid::generate().to_string(), participant.id(), &message.callback_address);
+    let mut row =
+        blank(app, "provider", ProviderPid::generate().to_string(), participant.id(), &message.callback_address);
     row.counter_pid = Some(message.consumer_pid.to_string());
     row.agreement_id = agreement.id.clone();
     row.dataset_id = agreement.dataset_id.clone();
@@ -161,7 +162,12 @@ async fn new_from_request(
 }
 
 /// What the agreement says about a transfer now: `None` admits it.
-pub(super) fn decide(app: &App, agreement: &str, consumer: &str, claims: &Value) -> ServiceResult<Option<ServiceError>> {
+pub(super) fn decide(
+    app: &App,
+    agreement: &str,
+    consumer: &str,
+    claims: &Value,
+) -> ServiceResult<Option<ServiceError>> {
     let policy = app.decisions.compile_agreement(agreement)?;
     let decision = app.decisions.decide(&policy, Scope::Transfer, consumer, claims);
     Ok((!decision.allow).then(|| refusal(&decision)))
@@ -175,32 +181,29 @@ pub(crate) async fn receive(
     app: &Arc<App>,
     participant: &Participant,
     id: &str,
-    their_pid: Option<&str>,
+    from: Sender,
     message: Incoming,
 ) -> ServiceResult<()> {
     find_for_peer(app, participant, id).await?;
     let shared = app.clone();
     let id = id.to_owned();
-    let their_pid = their_pid.map(str::to_owned);
     app.store
         .write(move |unit| {
             Box::pin(async move {
                 let row = transfers::lock(unit, shared.context(), &id).await?;
                 let row = row.ok_or_else(|| ServiceError::not_found("the transfer is gone"))?;
-                take(&shared, unit, row, their_pid, message).await
+                take(&shared, unit, row, from, message).await
             })
         })
         .await
 }
 
-async fn take(
-    app: &App,
-    unit: &mut Unit,
-    mut row: Model,
-    their_pid: Option<String>,
-    message: Incoming,
-) -> ServiceResult<()> {
-    check_pid(&mut row, their_pid)?;
+async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message: Incoming) -> ServiceResult<()> {
+    check_pid(&mut row, from.pid)?;
+    if row.last_taken.as_ref() == Some(&from.key) {
+        return Err(ServiceError::bad_request("repeated_message", "this message was taken before"));
+    }
+    row.last_taken = Some(from.key);
     let now = unit.now();
     let settled_before = row.settled.clone();
     if let Incoming::Start(start) = &message
@@ -260,7 +263,10 @@ fn check_resumption(app: &App, row: &Model, message: &Incoming) -> ServiceResult
     let ours = state.settled == Some(TransferState::Suspended) && state.suspended_by == Some(role(row));
     let resuming = state.owed.is_some_and(|owed| owed.message == TransferMessage::Start);
     if matches!(message, Incoming::Start(_)) && ours && !resuming {
-        return Err(ServiceError::bad_request("suspended_by_us", "we have suspended the transfer and have to resume it"));
+        return Err(ServiceError::bad_request(
+            "suspended_by_us",
+            "we have suspended the transfer and have to resume it",
+        ));
     }
     Ok(())
 }
@@ -283,16 +289,16 @@ pub(super) fn forget_address(row: &mut Model) {
     }
 }
 
-fn check_pid(row: &mut Model, their_pid: Option<String>) -> ServiceResult<()> {
-    match (&row.counter_pid, their_pid) {
-        (Some(known), Some(given)) if *known != given => {
+fn check_pid(row: &mut Model, given: String) -> ServiceResult<()> {
+    match &row.counter_pid {
+        Some(known) if *known != given => {
             Err(ServiceError::bad_request("wrong_pid", format!("this transfer is known to us with your pid `{known}`")))
         }
-        (None, Some(given)) => {
+        Some(_) => Ok(()),
+        None => {
             row.counter_pid = Some(given);
             Ok(())
         }
-        _ => Ok(()),
     }
 }
 
@@ -321,6 +327,7 @@ pub(super) fn blank(app: &App, role: &str, id: String, counter_party: &str, coun
         data_address: None,
         claims: "{}".to_owned(),
         initial_digest: None,
+        last_taken: None,
         termination: None,
         error: None,
         attempts: 0,

@@ -95,7 +95,8 @@ pub(super) fn due(row: &mut Model, now: i64) {
 /// The flow shall reach this state. Nothing to do when there is no flow to end.
 pub(super) fn aim(row: &mut Model, target: &str, now: i64) {
     let ended = matches!(row.flow_state.as_deref(), Some("COMPLETED" | "TERMINATED"));
-    let nothing_to_end = row.flow_state.is_none() && row.data_plane_id.is_none() && target != "PREPARED" && target != "STARTED";
+    let nothing_to_end =
+        row.flow_state.is_none() && row.data_plane_id.is_none() && target != "PREPARED" && target != "STARTED";
     if ended || nothing_to_end || row.flow_state.as_deref() == Some(target) {
         row.flow_target = None;
         return;

@@ -51,6 +51,8 @@ pub struct Model {
     pub claims: String,
     /// Digest of the peer's initial message, to tell a repeat from a conflict.
     pub initial_digest: Option<String>,
+    /// `@id` or digest of the message that we took last: a copy of it is refused.
+    pub last_taken: Option<String>,
     /// JSON {code, reason[]} of a suspension or termination, ours or theirs.
     pub termination: Option<String>,
     /// JSON problem that ended or hinders the transfer.

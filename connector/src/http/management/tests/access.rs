@@ -84,7 +84,9 @@ async fn the_description_and_the_page_are_open_and_hold_no_secret() {
         let path = path.replace("/..", "");
         let answer = api.send(actix_web::test::TestRequest::get().uri(&format!("/api{path}"))).await;
         assert_eq!(answer.status, 200, "{path}");
-        assert!(answer.headers.get("content-security-policy").unwrap().to_str().unwrap().contains("frame-ancestors 'none'"));
+        assert!(
+            answer.headers.get("content-security-policy").unwrap().to_str().unwrap().contains("frame-ancestors 'none'")
+        );
     }
     let answer = api.send(actix_web::test::TestRequest::get().uri("/api/docs")).await;
     assert_eq!((answer.status, answer.headers.get("location").unwrap().to_str().unwrap()), (307, "/api/docs/"));

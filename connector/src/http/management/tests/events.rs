@@ -41,7 +41,11 @@ async fn stream(api: &Api, path: &str, last: Option<&str>, count: usize, then: &
         let chunk = std::future::poll_fn(|context| body.as_mut().poll_next(context));
         let chunk = tokio::time::timeout(Duration::from_secs(10), chunk).await.unwrap().unwrap().unwrap();
         text.push_str(std::str::from_utf8(&chunk).unwrap());
-        events = text.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect();
+        events = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect();
     }
     events
 }

@@ -68,7 +68,11 @@ async fn what_the_connector_sets_cannot_be_set() {
         ("/policies", json!({"permission": [{"action": "use"}]}), vec!["context", "body", "hash"]),
         ("/offers", json!({"datasetId": "d", "policyId": "p"}), vec!["context", "createdAt"]),
         ("/webhooks", json!({"url": "http://127.0.0.1:1", "events": ["*"]}), vec!["cursor", "delivered", "context"]),
-        ("/negotiations", json!({"partner": partner, "datasetId": "d"}), vec!["state", "agreementId", "id", "counterPid"]),
+        (
+            "/negotiations",
+            json!({"partner": partner, "datasetId": "d"}),
+            vec!["state", "agreementId", "id", "counterPid"],
+        ),
         ("/transfers", json!({"agreementId": "a"}), vec!["state", "id", "dataPlaneId", "localEndpoint"]),
     ];
     for (path, good, members) in table {
@@ -86,7 +90,14 @@ async fn what_the_connector_sets_cannot_be_set() {
 async fn queries_that_cannot_be_used() {
     let api = Api::new().await;
     let lists = [
-        "/datasets", "/policies", "/offers", "/partners", "/data-planes", "/webhooks", "/negotiations", "/agreements",
+        "/datasets",
+        "/policies",
+        "/offers",
+        "/partners",
+        "/data-planes",
+        "/webhooks",
+        "/negotiations",
+        "/agreements",
         "/transfers",
     ];
     for list in lists {
@@ -147,8 +158,10 @@ async fn ids_with_every_character_come_back() {
         assert_eq!(api.delete(path).await.expect(204), Value::Null);
     }
     for id in ["", "a b", "a\nb", "a\u{0}", &"x".repeat(513)] {
-        let (code, detail) =
-            api.post("/datasets", json!({"id": id, "title": "t", "source": source})).await.problem(StatusCode::BAD_REQUEST);
+        let (code, detail) = api
+            .post("/datasets", json!({"id": id, "title": "t", "source": source}))
+            .await
+            .problem(StatusCode::BAD_REQUEST);
         assert_eq!((code.as_str(), detail.contains("`id`")), ("bad_member", true), "{id:?}: {detail}");
     }
 }

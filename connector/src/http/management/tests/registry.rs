@@ -52,7 +52,9 @@ async fn the_life_of_a_dataset() {
 async fn lists_are_paged_sorted_and_filtered() {
     let api = Api::new().await;
     for number in 0..7 {
-        api.post("/datasets", dataset(&format!("d{number}"), if number % 2 == 0 { "even" } else { "odd" })).await.expect(201);
+        api.post("/datasets", dataset(&format!("d{number}"), if number % 2 == 0 { "even" } else { "odd" }))
+            .await
+            .expect(201);
     }
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -94,9 +96,11 @@ async fn a_policy_that_is_not_understood_is_refused_with_rule_and_member() {
 async fn an_offer_names_what_is_there_and_keeps_it_there() {
     let api = Api::new().await;
     let offer = json!({"id": "o", "datasetId": "d", "policyId": "p", "accessPolicyId": "a", "negotiation": "manual"});
-    for (member, made, path) in
-        [("datasetId", dataset("d", "t"), "/datasets"), ("policyId", policy("p"), "/policies"), ("accessPolicyId", policy("a"), "/policies")]
-    {
+    for (member, made, path) in [
+        ("datasetId", dataset("d", "t"), "/datasets"),
+        ("policyId", policy("p"), "/policies"),
+        ("accessPolicyId", policy("a"), "/policies"),
+    ] {
         let (code, detail) = api.post("/offers", offer.clone()).await.problem(StatusCode::BAD_REQUEST);
         assert_eq!((code.as_str(), detail.contains(member)), ("unknown_reference", true), "{detail}");
         api.post(path, made).await.expect(201);
@@ -183,7 +187,8 @@ async fn credentials_of_data_planes_are_kept_and_never_shown() {
 #[actix_web::test]
 async fn secrets_of_webhooks_are_kept_and_never_shown() {
     let api = Api::new().await;
-    let hook = |secret: Value| json!({"id": "w", "url": "https://a.example/x", "events": ["transfer.*"], "secret": secret});
+    let hook =
+        |secret: Value| json!({"id": "w", "url": "https://a.example/x", "events": ["transfer.*"], "secret": secret});
     let made = api.post("/webhooks", hook(json!("a-very-long-s3cret"))).await.expect(201);
     assert_eq!((&made["signed"], made.get("secret")), (&json!(true), None));
     assert_eq!(api.put("/webhooks/w", hook(Value::Null)).await.expect(200)["signed"], true);
