@@ -13,7 +13,7 @@ use crate::fetch::{FetchSettings, Fetcher};
 use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
 use crate::service::partner::Addresses;
-use crate::store::{Store, now_ms};
+use crate::store::{Store, now_ms, secrets};
 
 /// The folder must be kept as long as the installation is used.
 pub(crate) async fn app() -> (TempDir, Arc<App>) {
@@ -25,6 +25,7 @@ pub(crate) async fn app() -> (TempDir, Arc<App>) {
     let installation = config.installation().unwrap();
     let database = format!("sqlite://{}", data.join("hansa.db").display());
     let (store, _) = Store::open(&database, &installation.instance).await.unwrap();
+    secrets::default_context(&store, &installation.participant_id).await.unwrap();
     let fetcher = Fetcher::new(FetchSettings {
         allow_private_addresses: true,
         allow_plain_http: true,

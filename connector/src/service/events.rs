@@ -173,13 +173,10 @@ impl Reader {
 
     /// Everything that is ready, at most `most`, without waiting.
     pub(crate) fn more(&mut self, most: usize) -> Vec<Arc<event::Model>> {
-        while self.ready.len() < most {
+        while !self.behind && self.ready.len() < most {
             match self.live.try_recv() {
                 Ok(event) => self.offer(event),
-                Err(TryRecvError::Lagged(_)) => {
-                    self.behind = true;
-                    break;
-                }
+                Err(TryRecvError::Lagged(_)) => self.behind = true,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
