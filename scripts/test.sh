@@ -2,13 +2,13 @@
 # Every check of the project, stage by stage, with the seconds of each.
 #
 #   scripts/test.sh             all stages, as `make test` and CI run them
-#   scripts/test.sh lint unit   only these, in the order given
+#   scripts/test.sh lint tests   only these, in the order given
 #
 # The first stage that fails ends the run. What a stage printed stays in target/test-logs/STAGE.log.
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
-readonly ALL=(lint deny build unit doc tck demo)
+readonly ALL=(lint deny build tests doc tck demo)
 logs=$target/test-logs
 mkdir -p "$logs"
 
@@ -19,22 +19,24 @@ lint() { scripts/lint.sh; }
 deny() { scripts/deny.sh; }
 build() { cargo build --release --workspace --bins --locked; }
 # The store's tests run on SQLite and on the PostgreSQL server that this starts.
-unit() { scripts/with-postgres.sh cargo test --workspace --locked; }
+tests() { scripts/with-postgres.sh cargo test --workspace --locked; }
 doc() { scripts/config-reference.sh --check && scripts/doc.sh; }
 tck() { scripts/tck.sh --runs 2; }
 demo() { scripts/demo.sh; }
-interop() { cargo test --locked -p tck --test foreign_dataplane --test schemas; }
+soak() { HANSA_SOAK=1 cargo test --workspace --locked --test faults -- --nocapture; }
+interop() { cargo test --workspace --locked --test foreign_dataplane --test schemas; }
 
 describe() {
   case $1 in
     lint) say 'rustfmt and clippy, warnings as errors' ;;
     deny) say 'licences, banned crates, sources, advisories' ;;
     build) say 'the binaries that ship, release profile' ;;
-    unit) say 'unit and integration tests of every crate' ;;
+    tests) say 'unit tests, and tests of whole services: SQLite, PostgreSQL, faults' ;;
     doc) say 'manual and reference, warnings as errors' ;;
     tck) say 'the official kit of the Dataspace Protocol, twice' ;;
     demo) say 'two cities, from start to end' ;;
     interop) say 'parts that others wrote: schemas, a data plane' ;;
+    soak) say 'faults, the long form' ;;
     *) return 1 ;;
   esac
 }
@@ -45,10 +47,21 @@ count() { # passed|failed
     awk -v what="$1" '/^test result: / { for (i = 2; i <= NF; i++) if ($i == what ";") n += $(i - 1) } END { print n + 0 }'
 }
 
+# The test programs of a stage that took five seconds or more.
+slow() { # LOG
+  sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
+    $1 == "Running" { name = $2 == "unittests" ? $3 : $2; sub(/.*\//, "", name); sub(/\.rs$/, "", name); crate = $NF }
+    $1 == "Running" && $2 == "unittests" { n = split($NF, part, "/"); name = part[n]; sub(/-[0-9a-f]*\)$/, "", name) }
+    /^test result: / { t = $NF; sub(/s$/, "", t); if (t >= 5) printf "%-12s %8s  %s\n", "", "(" int(t + 0.5) ")", name }'
+}
+
 table() {
   local name
   printf '\n%-12s %8s  %s\n' stage seconds ''
-  for name in "${names[@]}"; do printf '%-12s %8s  %s\n' "$name" "${seconds[$name]}" "$(describe "$name")"; done
+  for name in "${names[@]}"; do
+    printf '%-12s %8s  %s\n' "$name" "${seconds[$name]}" "$(describe "$name")"
+    slow "$logs/$name.log"
+  done
   printf '%-12s %8s\n\n' total "$((SECONDS - began))"
 }
 
