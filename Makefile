@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 export JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test tck interop soak lint deny doc fuzz fmt clean
+.PHONY: help setup build demo test tck interop soak bench lint deny doc fuzz fmt clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ demo: $(TARGET)/setup/build.done ## Two cities agree on a contract, and data flo
 test: $(TARGET)/setup/build.done $(TARGET)/setup/test.done $(TARGET)/setup/doc.done ## Run every check; prints the seconds of each stage
 	@scripts/test.sh
 
-tck: $(TARGET)/setup/build.done $(TARGET)/setup/test.done ## The official kit of the Dataspace Protocol; twice; ONLY='CN:01' runs some of it, once
+tck: $(TARGET)/setup/build.done $(TARGET)/setup/test.done ## The official kit of the Dataspace Protocol, twice; ONLY='CN:01' runs some of it, once
 	@scripts/tck.sh $(if $(ONLY),--only '$(ONLY)',--runs $(or $(RUNS),2)) $(if $(VERBOSE),--verbose)
 
 interop: $(TARGET)/setup/build.done $(TARGET)/setup/test.done ## Only the tests with parts that others wrote: kit's schemas, foreign data plane
@@ -36,6 +36,9 @@ interop: $(TARGET)/setup/build.done $(TARGET)/setup/test.done ## Only the tests 
 
 soak: $(TARGET)/setup/build.done $(TARGET)/setup/test.done ## The fault test in its long form: kill -9 at random moments
 	@scripts/test.sh build soak
+
+bench: $(TARGET)/setup/build.done $(TARGET)/setup/bench.done ## Measure against the budgets, beside nginx; wants a quiet machine
+	@scripts/bench.sh
 
 lint: $(TARGET)/setup/build.done ## rustfmt and clippy, warnings as errors
 	@scripts/lint.sh

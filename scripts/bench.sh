@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Measures the release build against its budgets (docs/src/performance.md). ROUNDS sets the rounds of the data plane's part.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+use_pinned_rust
+
+cargo bench --locked -p dataplane --bench proxy
