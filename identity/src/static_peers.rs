@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
@@ -23,8 +22,7 @@ const MAX_TOKEN: usize = 4096;
 const MAX_ID: usize = 512;
 
 /// One peer of the configuration.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct StaticPeer {
     /// Its participant id.
     pub id: String,
@@ -33,7 +31,6 @@ pub struct StaticPeer {
     /// The token that we send to it.
     pub sends_token: SecretString,
     /// What is known about it: an object; `null` is one without members.
-    #[serde(default)]
     pub claims: Value,
 }
 
