@@ -89,7 +89,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let stop = CancellationToken::new();
     let working = tokio::spawn(worker::run(app.clone(), owing, stop.clone()));
     let hooks = tokio::spawn(webhooks::run(app.clone(), stop.clone()));
-    let servers = start_servers(&app, dsp, management, signaling, token_hash)
+    let servers = start_servers(&app, dsp, management, signaling, token_hash, &stop)
         .map_err(|error| ServeError::new("a listener cannot be served", error))?;
     let handles: Vec<_> = servers.iter().map(actix_web::dev::Server::handle).collect();
     let serving: Vec<_> = servers.into_iter().map(|server| tokio::spawn(server)).collect();
@@ -112,6 +112,7 @@ fn start_servers(
     management: listen::Bound,
     signaling: listen::Bound,
     token_hash: token::TokenHash,
+    stop: &CancellationToken,
 ) -> std::io::Result<Vec<actix_web::dev::Server>> {
     let data = web::Data::from(app.clone());
     let limits = &app.config.limits;
@@ -124,7 +125,7 @@ fn start_servers(
         config.app_data(data.clone());
         signaling::configure(config);
     })?;
-    let operators = listen::serve(management, 1, limits, management::configure(app.clone(), token_hash))?;
+    let operators = listen::serve(management, 1, limits, management::configure(app.clone(), token_hash, stop.clone()))?;
     Ok(vec![peers, planes, operators])
 }
 

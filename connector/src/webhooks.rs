@@ -144,7 +144,15 @@ fn signature(secret: &str, body: &str) -> ServiceResult<Option<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use actix_web::web::{Data, to};
+    use actix_web::{App as ActixApp, HttpRequest, HttpResponse, HttpServer};
+
     use super::*;
+    use crate::service::registry as service;
 
     #[test]
     fn the_signature_is_the_known_one() {
@@ -163,6 +171,98 @@ mod tests {
         for chance in [0, 128, 255] {
             assert!((FIRST_WAIT / 2..=FIRST_WAIT).contains(&pause(1, chance)), "{chance}");
         }
+    }
+
+    /// What a receiver got, and what it answers: failures first.
+    #[derive(Default)]
+    struct Receiver {
+        failures: AtomicUsize,
+        bodies: Mutex<Vec<(String, String)>>,
+    }
+
+    async fn receive(receiver: Data<Receiver>, request: HttpRequest, body: String) -> HttpResponse {
+        let signature = request.headers().get(SIGNATURE).map(|value| value.to_str().unwrap().to_owned());
+        receiver.bodies.lock().unwrap().push((signature.unwrap_or_default(), body));
+        let failed = receiver.failures.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+        if failed { HttpResponse::ServiceUnavailable().finish() } else { HttpResponse::NoContent().finish() }
+    }
+
+    fn start(receiver: Data<Receiver>) -> String {
+        let server = HttpServer::new(move || ActixApp::new().app_data(receiver.clone()).default_service(to(receive)));
+        let server = server.workers(1).bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}/hook", server.addrs()[0]);
+        tokio::spawn(server.run());
+        url
+    }
+
+    async fn happen(app: &App, kind: &str, subject: &str) {
+        let (context, kind, subject) = (app.context(), kind.to_owned(), subject.to_owned());
+        let write =
+            app.store.write(move |unit| Box::pin(async move { unit.event(context, kind, &subject, &json!({})).await }));
+        write.await.unwrap();
+    }
+
+    async fn add(app: &App, url: &str) -> webhook::Model {
+        let input = json!({"id": "w", "url": url, "events": ["transfer.*"], "secret": "sixteen-characters"});
+        service::create::<webhook::Entity>(app, serde_json::from_value(input).unwrap()).await.unwrap()
+    }
+
+    /// Waits until the receiver has taken everything up to this event.
+    async fn taken(app: &App, seq: i64) {
+        for _ in 0..500 {
+            if service::get::<webhook::Entity>(app, "w").await.unwrap().cursor >= seq {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the webhook did not come to event {seq}");
+    }
+
+    fn subjects(bodies: &[(String, String)]) -> Vec<String> {
+        let bodies = bodies.iter().map(|(_, body)| serde_json::from_str::<Value>(body).unwrap());
+        let events = bodies.flat_map(|body| body["events"].as_array().unwrap().clone());
+        events.map(|event| event["subject"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[actix_web::test]
+    async fn events_come_in_order_signed_until_taken_and_on_after_a_restart() {
+        let (_folder, app) = crate::testing::app().await;
+        let receiver = Data::new(Receiver { failures: 1.into(), ..Receiver::default() });
+        let url = start(receiver.clone());
+        happen(&app, "transfer.started", "before").await;
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(run(app.clone(), stop.clone()));
+        add(&app, &url).await;
+        for number in 0..250 {
+            let kind = if number % 5 == 0 { "negotiation.offered" } else { "transfer.started" };
+            happen(&app, kind, &number.to_string()).await;
+        }
+        taken(&app, 252).await;
+        stop.cancel();
+        running.await.unwrap();
+
+        let bodies = std::mem::take(&mut *receiver.bodies.lock().unwrap());
+        let wanted: Vec<String> = (0..250).filter(|number| number % 5 != 0).map(|number| number.to_string()).collect();
+        assert_eq!(subjects(&bodies[..1]), subjects(&bodies[1..2]), "what was refused comes again");
+        assert_eq!(subjects(&bodies[1..]), wanted);
+        for (signed, body) in &bodies {
+            assert_eq!(Some(signed.clone()), signature("sixteen-characters", body).unwrap());
+        }
+
+        happen(&app, "transfer.completed", "while stopped").await;
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(run(app.clone(), stop.clone()));
+        taken(&app, 253).await;
+        assert_eq!(subjects(&receiver.bodies.lock().unwrap()), ["while stopped"]);
+
+        receiver.bodies.lock().unwrap().clear();
+        service::remove::<webhook::Entity>(&app, "w").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        happen(&app, "transfer.completed", "to nobody").await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(receiver.bodies.lock().unwrap().is_empty());
+        stop.cancel();
+        running.await.unwrap();
     }
 
     #[test]

@@ -32,11 +32,6 @@ impl Problem {
     }
 }
 
-/// The answer for an error, where no handler can return it as one.
-pub(crate) fn problem(error: &ServiceError) -> HttpResponse {
-    Problem::from(error.clone()).error_response()
-}
-
 impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
         let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -161,7 +161,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
 }
 
 /// The OpenAPI description.
-pub(crate) fn document() -> Description {
+pub(super) fn document() -> Description {
     Api::openapi()
 }
 

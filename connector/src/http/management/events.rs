@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::crud::{Answer, ok};
@@ -26,12 +27,23 @@ use crate::store::event;
 /// How often a stream without events says that it is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Most streams at once.
-pub(super) const MAX_STREAMS: usize = 256;
+const MAX_STREAMS: usize = 256;
 /// Most events written at once.
 const BURST: usize = 100;
 
-/// Bounds the streams that are open at once.
-pub(super) type Streams = Arc<Semaphore>;
+/// The streams that are open: not too many, and none after the order to stop.
+#[derive(Clone)]
+pub(super) struct Streams {
+    free: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+impl Streams {
+    /// No streams yet; they end with `stop`.
+    pub(super) fn new(stop: CancellationToken) -> Self {
+        Self { free: Arc::new(Semaphore::new(MAX_STREAMS)), stop }
+    }
+}
 
 /// An event.
 #[derive(Serialize, ToSchema)]
@@ -134,11 +146,12 @@ fn wants_stream(request: &HttpRequest) -> bool {
 struct Stream {
     reader: Reader,
     keep_alive: Interval,
+    stop: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
 
 async fn follow(app: &App, streams: &Streams, interest: Interest, after: Option<i64>) -> Answer {
-    let permit = streams.clone().try_acquire_owned().map_err(|_| {
+    let permit = streams.free.clone().try_acquire_owned().map_err(|_| {
         ServiceError::unavailable("too_many_streams", format!("there are {MAX_STREAMS} event streams already"))
     })?;
     let reader = match after {
@@ -147,7 +160,7 @@ async fn follow(app: &App, streams: &Streams, interest: Interest, after: Option<
     };
     let mut keep_alive = interval(KEEP_ALIVE);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let stream = Stream { reader, keep_alive, _permit: permit };
+    let stream = Stream { reader, keep_alive, stop: streams.stop.clone(), _permit: permit };
     // The first tick comes at once, so that the caller sees the head of the answer without waiting for an event.
     let chunks = stream::unfold(stream, |mut stream| async move {
         let chunk = tokio::select! {
@@ -157,6 +170,7 @@ async fn follow(app: &App, streams: &Streams, interest: Interest, after: Option<
                 let frames = std::iter::once(first).chain(more).map(|event| frame(&event));
                 Bytes::from(frames.collect::<ServiceResult<String>>().ok()?)
             }
+            () = stream.stop.cancelled() => return None,
             _ = stream.keep_alive.tick() => Bytes::from_static(b": alive\n\n"),
         };
         Some((Ok::<_, Infallible>(chunk), stream))

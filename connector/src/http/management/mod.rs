@@ -1,5 +1,5 @@
-//! The management API: what operators and their automation see. One module for each kind of thing; `docs/api` is made
-//! from the same definitions ([`document`]).
+//! The management API: what operators and their automation see. One module for each kind of thing; routes and
+//! description come from one list ([`document`]).
 
 mod agreements;
 mod auth;
@@ -29,14 +29,13 @@ use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::http::problem::Problem;
 use crate::service::token::TokenHash;
 use crate::service::{ServiceError, ServiceResult};
 
-pub(crate) use document::document;
 pub(crate) use events::EventView;
 
 /// Base path of the API.
@@ -47,9 +46,13 @@ const CONTENT_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inlin
     object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Sets the management listener up: the API behind the token; its description and the documentation page, which hold no
-/// secrets, without.
-pub(crate) fn configure(app: Arc<App>, token: TokenHash) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
-    let streams: events::Streams = Arc::new(Semaphore::new(events::MAX_STREAMS));
+/// secrets, without. Event streams end with `stop`.
+pub(crate) fn configure(
+    app: Arc<App>,
+    token: TokenHash,
+    stop: CancellationToken,
+) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+    let streams = events::Streams::new(stop);
     move |config| {
         let api = web::scope("/v1")
             .wrap(from_fn(auth::check_path))

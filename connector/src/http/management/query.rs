@@ -6,7 +6,7 @@ use url::form_urlencoded;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::service::{ServiceError, ServiceResult};
-use crate::store::{Filter, ListQuery, Page};
+use crate::store::{Filter, ListQuery};
 
 /// Longest parameter value, in bytes.
 const MAX_VALUE_BYTES: usize = 2048;
@@ -37,12 +37,6 @@ pub(super) struct ListBody<T> {
     pub items: Vec<T>,
     /// The `cursor` of the next page; null at the end.
     pub next: Option<String>,
-}
-
-impl<T> From<Page<T>> for ListBody<T> {
-    fn from(page: Page<T>) -> Self {
-        Self { items: page.items, next: page.next }
-    }
 }
 
 /// The parameters of a request.

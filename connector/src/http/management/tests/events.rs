@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::{App as ActixApp, test};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{Api, TOKEN, configure, request};
 use crate::service::events::{Interest, Pattern, Reader};
@@ -21,7 +22,9 @@ async fn happen(api: &Api, kind: &str, subject: &str) {
 
 /// The events of a stream, until `count` have come.
 async fn stream(api: &Api, path: &str, last: Option<&str>, count: usize, then: &[(&str, &str)]) -> Vec<Value> {
-    let service = test::init_service(ActixApp::new().configure(configure(api.app.clone(), TokenHash::of(TOKEN)))).await;
+    let stop = CancellationToken::new();
+    let configured = configure(api.app.clone(), TokenHash::of(TOKEN), stop.clone());
+    let service = test::init_service(ActixApp::new().configure(configured)).await;
     let mut request = request("GET", path)
         .insert_header(("Authorization", format!("Bearer {TOKEN}")))
         .insert_header(("Accept", "text/event-stream"));
@@ -47,7 +50,13 @@ async fn stream(api: &Api, path: &str, last: Option<&str>, count: usize, then: &
             .map(|data| serde_json::from_str(data).unwrap())
             .collect();
     }
-    events
+    stop.cancel();
+    loop {
+        let chunk = std::future::poll_fn(|context| body.as_mut().poll_next(context));
+        if tokio::time::timeout(Duration::from_secs(1), chunk).await.unwrap().is_none() {
+            return events;
+        }
+    }
 }
 
 fn subjects(events: &[Value]) -> Vec<&str> {

@@ -12,6 +12,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{App as ActixApp, test};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use super::configure;
 use crate::app::App;
@@ -39,8 +40,12 @@ impl Api {
     }
 
     async fn send(&self, request: test::TestRequest) -> Answer {
-        let service =
-            test::init_service(ActixApp::new().configure(configure(self.app.clone(), TokenHash::of(TOKEN)))).await;
+        let service = test::init_service(ActixApp::new().configure(configure(
+            self.app.clone(),
+            TokenHash::of(TOKEN),
+            CancellationToken::new(),
+        )))
+        .await;
         let response = test::call_service(&service, request.to_request()).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = test::read_body(response).await;
