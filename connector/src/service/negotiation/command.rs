@@ -106,11 +106,10 @@ pub(crate) async fn start(app: &Arc<App>, new: NewNegotiation) -> ServiceResult<
     }
     let claims = app.identity.counter_party_claims(&new.counter_party.id);
     row.claims = claims.unwrap_or_else(|| json!({})).to_string();
-    let shared = app.clone();
     app.store
         .write(move |unit| {
             Box::pin(async move {
-                begin(&shared, &mut row, machine::initiate(our_role), unit.now());
+                begin(&mut row, machine::initiate(our_role), unit.now());
                 let row = negotiations::insert(unit, row).await?;
                 announce(unit, &row, None, None).await?;
                 Ok::<_, ServiceError>(row)

@@ -148,7 +148,7 @@ async fn create(
     digest: &str,
 ) -> ServiceResult<Value> {
     let our_role = role(&row);
-    settle(app, &mut row, machine::receive_initial(our_role));
+    settle(&mut row, machine::receive_initial(our_role));
     let shared = app.clone();
     let created = app
         .store
@@ -249,7 +249,7 @@ async fn take(
     row.last_taken = Some(from.key);
     let settled_before = row.settled.clone();
     let received = machine::receive(role(&row), machine_state(app, &row), message.kind())?;
-    settle(app, &mut row, received.state);
+    settle(&mut row, received.state);
     row.claims = claims;
     match message {
         Incoming::ContractRequest(request) => put_offer(&mut row, &request.offer),

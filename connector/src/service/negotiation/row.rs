@@ -44,15 +44,13 @@ fn went_out(app: &App, row: &Model) -> bool {
 }
 
 /// Writes the machine's state into the row.
-pub(super) fn settle(app: &App, row: &mut Model, state: Negotiation) {
+pub(super) fn settle(row: &mut Model, state: Negotiation) {
     row.settled = state.settled.map(|settled| settled.as_wire().to_owned());
     row.state = state.name().to_owned();
     match state.owed {
         Some(owed) => row.owed = Some(owed.message.as_str().to_owned()),
         None => {
-            if let Some(id) = row.owed_id.take() {
-                app.in_flight.settled(&id);
-            }
+            row.owed_id = None;
             row.owed = None;
             row.attempts = 0;
             forget_passing_error(&mut row.error);
@@ -70,16 +68,13 @@ pub(crate) fn forget_passing_error(error: &mut Option<String>) {
 /// Makes the row owe a message, to be sent at once.
 pub(super) fn owe(app: &App, row: &mut Model, message: NegotiationMessage, now: i64) -> Result<(), Illegal> {
     let state = machine::owe(role(row), machine_state(app, row), message)?;
-    begin(app, row, state, now);
+    begin(row, state, now);
     Ok(())
 }
 
 /// Puts a state that may owe a new message into the row.
-pub(super) fn begin(app: &App, row: &mut Model, state: Negotiation, now: i64) {
-    if let Some(id) = row.owed_id.take() {
-        app.in_flight.settled(&id);
-    }
-    settle(app, row, state);
+pub(super) fn begin(row: &mut Model, state: Negotiation, now: i64) {
+    settle(row, state);
     row.owed_id = row.owed.is_some().then(|| format!("urn:uuid:{}", Uuid::new_v4()));
     row.attempts = 0;
     row.owed_since = now;

@@ -99,11 +99,10 @@ pub(crate) async fn start(app: &Arc<App>, new: NewTransfer) -> ServiceResult<Mod
     let own_address = new.data_address.as_ref().map(DataAddress::parse).transpose();
     let own_address = own_address.map_err(|error| ServiceError::bad_request(error.code, error.message))?;
     row.data_address = own_address.as_ref().map(|address| address.to_value().to_string());
-    let shared = app.clone();
     app.store
         .write(move |unit| {
             Box::pin(async move {
-                begin(&shared, &mut row, machine::initiate(), unit.now());
+                begin(&mut row, machine::initiate(), unit.now());
                 if own_address.is_none() {
                     aim(&mut row, "PREPARED", unit.now());
                 }

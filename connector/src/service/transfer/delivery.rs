@@ -85,7 +85,7 @@ pub(crate) async fn acknowledge(app: &Arc<App>, id: &str, owed_id: &str, answer:
             row.counter_pid = Some(pid_in_answer(row, answer.as_ref())?);
         }
         let state = machine::acknowledge(role(row), machine_state(app, row))?;
-        settle(app, row, state);
+        settle(row, state);
         Ok(())
     })
     .await
@@ -124,7 +124,7 @@ pub(crate) async fn adopt_peer_state(app: &Arc<App>, row: &Model, peer: &Value) 
             let ended = ServiceError::peer("terminated_by_peer", "the counter-party's connector says TERMINATED");
             row.error = Some(error_object(&ended).to_string());
         }
-        settle(app, row, state);
+        settle(row, state);
         if peer.state == TransferState::Terminated {
             aim(row, "TERMINATED", crate::store::now_ms());
         }
@@ -163,7 +163,7 @@ fn end(app: &App, row: &mut Model, why: &ServiceError) {
         row.error = Some(error_object(why).to_string());
     }
     let state = machine::give_up(machine_state(app, row));
-    settle(app, row, state);
+    settle(row, state);
     aim(row, "TERMINATED", crate::store::now_ms());
 }
 

@@ -70,7 +70,7 @@ pub(crate) async fn receive_request(
         return repeat(app, &existing, &digest);
     }
     let (mut row, refusal) = new_from_request(app, participant, message, &digest).await?;
-    settle(app, &mut row, machine::receive_initial());
+    settle(&mut row, machine::receive_initial());
     let shared = app.clone();
     let created = app
         .store
@@ -225,24 +225,24 @@ async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message:
             aim(&mut row, "STARTED", now);
         }
         Incoming::Start(start) => {
-            settle(app, &mut row, received.state);
+            settle(&mut row, received.state);
             if let Some(address) = start.data_address {
                 row.data_address = Some(address.to_value().to_string());
             }
             aim(&mut row, "STARTED", now);
         }
         Incoming::Completion => {
-            settle(app, &mut row, received.state);
+            settle(&mut row, received.state);
             aim(&mut row, "COMPLETED", now);
         }
         Incoming::Suspension(suspension) => {
-            settle(app, &mut row, received.state);
+            settle(&mut row, received.state);
             forget_address(&mut row);
             row.termination = Some(json!({"code": suspension.code, "reason": suspension.reason}).to_string());
             aim(&mut row, "SUSPENDED", now);
         }
         Incoming::Termination(termination) => {
-            settle(app, &mut row, received.state);
+            settle(&mut row, received.state);
             let reasons: Vec<String> = termination.reason.iter().map(reason_text).collect();
             let detail =
                 if reasons.is_empty() { "the counter-party gave no reason".to_owned() } else { reasons.join("; ") };

@@ -48,7 +48,7 @@ fn went_out(app: &App, row: &Model) -> bool {
 }
 
 /// Writes the machine's state into the row.
-pub(super) fn settle(app: &App, row: &mut Model, state: Transfer) {
+pub(super) fn settle(row: &mut Model, state: Transfer) {
     row.settled = state.settled.map(|settled| settled.as_wire().to_owned());
     row.state = state.name().to_owned();
     row.suspended_by = state.suspended_by.map(|role| match role {
@@ -58,9 +58,7 @@ pub(super) fn settle(app: &App, row: &mut Model, state: Transfer) {
     match state.owed {
         Some(owed) => row.owed = Some(owed.message.as_str().to_owned()),
         None => {
-            if let Some(id) = row.owed_id.take() {
-                app.in_flight.settled(&id);
-            }
+            row.owed_id = None;
             row.owed = None;
             row.attempts = 0;
             forget_passing_error(&mut row.error);
@@ -71,16 +69,13 @@ pub(super) fn settle(app: &App, row: &mut Model, state: Transfer) {
 /// Makes the row owe a message, to be sent at once.
 pub(super) fn owe(app: &App, row: &mut Model, message: TransferMessage, now: i64) -> Result<(), Illegal> {
     let state = machine::owe(role(row), machine_state(app, row), message)?;
-    begin(app, row, state, now);
+    begin(row, state, now);
     Ok(())
 }
 
 /// Puts a state that may owe a new message into the row.
-pub(super) fn begin(app: &App, row: &mut Model, state: Transfer, now: i64) {
-    if let Some(id) = row.owed_id.take() {
-        app.in_flight.settled(&id);
-    }
-    settle(app, row, state);
+pub(super) fn begin(row: &mut Model, state: Transfer, now: i64) {
+    settle(row, state);
     row.owed_id = row.owed.is_some().then(|| format!("urn:uuid:{}", Uuid::new_v4()));
     due(row, now);
 }
