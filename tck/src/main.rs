@@ -17,9 +17,9 @@ struct Arguments {
     /// Folder with the binaries `hansa` and `hansa-dataplane`.
     #[arg(long, env = VARIABLE)]
     bin_dir: PathBuf,
-    /// How many runs, one after the other.
-    #[arg(long, default_value_t = 1)]
-    runs: u32,
+    /// How many runs, one after the other; 2 when nothing is said, or 1 with `--only`.
+    #[arg(long)]
+    runs: Option<u32>,
     /// Run only the tests whose name contains this regular expression; nothing is then compared but failures.
     #[arg(long)]
     only: Option<String>,
@@ -54,9 +54,10 @@ async fn runs(arguments: Arguments) -> Result<bool> {
         only: arguments.only,
         verbose: arguments.verbose,
     };
+    let runs = arguments.runs.unwrap_or(if plan.only.is_some() { 1 } else { 2 });
     let mut good = true;
-    for number in 1..=arguments.runs {
-        println!("run {number} of {}, from an empty database", arguments.runs);
+    for number in 1..=runs {
+        println!("run {number} of {runs}, from an empty database");
         let began = std::time::Instant::now();
         let verdicts = driver::run(&plan, &folder.join(format!("run-{number}"))).await?;
         let differences = if plan.only.is_some() { failures(&verdicts) } else { expected.differences(&verdicts) };

@@ -109,14 +109,17 @@ impl Management {
     /// # Errors
     /// When a page is not answered with 2xx.
     pub async fn all(&self, path: &str) -> Result<Vec<Value>> {
-        let separator = if path.contains('?') { '&' } else { '?' };
         let mut items = Vec::new();
-        let mut cursor = String::new();
+        let mut cursor = None;
         loop {
-            let page = self.get(&format!("{path}{separator}limit=100{cursor}")).await?;
+            let query = [("limit", Some("100")), ("cursor", cursor.as_deref())];
+            let query = query.into_iter().filter_map(|(name, value)| Some((name, value?)));
+            let page = reqwest::Url::parse_with_params(&format!("{}{path}", self.base), query).context(path)?;
+            let page = page.as_str().strip_prefix(&self.base).context(path)?.to_owned();
+            let page = self.get(&page).await?;
             items.extend(page.get("items").and_then(Value::as_array).cloned().unwrap_or_default());
             match page.get("next").and_then(Value::as_str) {
-                Some(next) => cursor = format!("&cursor={next}"),
+                Some(next) => cursor = Some(next.to_owned()),
                 None => return Ok(items),
             }
         }

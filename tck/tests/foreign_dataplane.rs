@@ -65,7 +65,9 @@ impl Scene {
         consumer.api().post("/partners", partner).await.unwrap();
 
         let (foreign, endpoint) = start(&program, folder.path(), &provider).await;
-        let registration = json!({"endpoint": endpoint, "profiles": [PROFILE], "dialect": "rc4"});
+        // The plane looks at nobody's credentials, which has to be said.
+        let registration =
+            json!({"endpoint": endpoint, "profiles": [PROFILE], "dialect": "rc4", "dangerNoAuthorization": true});
         provider.api().put("/data-planes/foreign", registration).await.unwrap();
         Self { provider, consumer, _foreign: foreign, _folder: folder }
     }

@@ -145,7 +145,7 @@ impl ControlPlane {
             signaling: private(ports.signaling, "signaling.token"),
             identity: Identity { danger_static_peers: &settings.peers },
             partners: Partners { danger_allow_private_addresses: true },
-            log: Log { filter: "info" },
+            log: Log { filter: "info,connector=debug" },
         };
         write_toml(&home.join("hansa.toml"), &file)?;
         let program = binaries.control_plane();

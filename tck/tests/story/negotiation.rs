@@ -99,7 +99,7 @@ pub async fn a_refusal_names_rule_and_fact(pair: &Pair) {
     }
     assert!(text(error, "rule").contains("gold"), "{error}");
     // The peer learns why as well.
-    assert!(ours["error"].to_string().contains("gold"), "{ours}");
+    assert!(ours["termination"]["reason"].to_string().contains("gold"), "{ours}");
 }
 
 pub async fn a_repeated_request_finds_the_same_process(pair: &Pair) {
