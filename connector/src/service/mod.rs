@@ -14,6 +14,7 @@ pub(crate) mod reading;
 pub(crate) mod registry;
 pub(crate) mod schema;
 pub(crate) mod token;
+pub(crate) mod reason;
 pub(crate) mod transfer;
 
 pub(crate) use error::{Fault, Kind, RETRYING, ServiceError, ServiceResult};

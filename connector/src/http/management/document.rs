@@ -42,7 +42,7 @@ macro_rules! routes {
                 (name = "events", description = "What happened, as a list or a stream"),
                 (name = "webhooks", description = "Events posted to receivers")
             ),
-            modifiers(&Security, &Problems)
+            modifiers(&Security, &Names, &Problems)
         )]
         struct Api;
 
@@ -111,6 +111,30 @@ impl Modify for Security {
         let components = description.components.get_or_insert_default();
         components.security_schemes.insert("token".to_owned(), RefOr::T(SecurityScheme::Http(token)));
     }
+}
+
+/// Names of operations: the same handler name occurs in every module, so they are made from method and path.
+struct Names;
+
+impl Modify for Names {
+    fn modify(&self, description: &mut Description) {
+        for (path, item) in &mut description.paths.paths {
+            for (method, operation) in operations(item) {
+                operation.operation_id = Some(operation_name(method, path));
+            }
+        }
+    }
+}
+
+/// `GET /partners/{id}/catalog` is `getPartnersByIdCatalog`.
+fn operation_name(method: &str, path: &str) -> String {
+    let mut name = method.to_lowercase();
+    for word in path.split(['/', '-', '.']).filter(|word| !word.is_empty()) {
+        let (by, word) = word.strip_prefix('{').map_or(("", word), |word| ("By", word.trim_end_matches('}')));
+        let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+        name.extend([by, &first.to_uppercase(), rest]);
+    }
+    name
 }
 
 /// The problems that an operation can answer with, from its shape.
@@ -209,9 +233,11 @@ mod tests {
     #[test]
     fn every_operation_is_described() {
         let json = json();
+        let mut names = std::collections::BTreeSet::new();
         for (path, item) in json["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 let at = format!("{method} {path}");
+                assert!(names.insert(operation["operationId"].as_str().unwrap()), "{at}: the name is taken");
                 assert!(operation["summary"].as_str().is_some_and(|text| text.len() > 5), "{at} has no summary");
                 assert_eq!(operation["tags"].as_array().unwrap().len(), 1, "{at}");
                 let responses = operation["responses"].as_object().unwrap();
@@ -271,6 +297,12 @@ mod tests {
         reads::<inputs::WebhookInput>(&example("WebhookInput"));
         reads::<negotiations::NegotiationInput>(&example("NegotiationInput"));
         reads::<transfers::TransferInput>(&example("TransferInput"));
+    }
+
+    #[test]
+    fn operations_are_named_by_method_and_path() {
+        assert_eq!(operation_name("GET", "/partners/{id}/catalog"), "getPartnersByIdCatalog");
+        assert_eq!(operation_name("PUT", "/data-planes/{id}"), "putDataPlanesById");
     }
 
     #[test]

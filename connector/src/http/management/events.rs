@@ -83,8 +83,11 @@ impl EventView {
     }
 }
 
-/// Lists events in their order; or, with `Accept: text/event-stream`, follows them. A stream goes on after the header
-/// `Last-Event-ID` or the parameter `after`; without either it begins with what happens next.
+/// Lists events in their order, or follows them.
+///
+/// With `Accept: text/event-stream` the answer is a stream of server-sent events. It goes on after the header
+/// `Last-Event-ID` or the parameter `after`; without either it begins with what happens next. A comment every 15 seconds
+/// says that it is alive.
 #[utoipa::path(
     tag = "events",
     params(

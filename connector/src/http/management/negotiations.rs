@@ -212,7 +212,9 @@ pub(super) async fn create(app: Data<App>, Json(input): Json<NegotiationInput>) 
     Ok(HttpResponse::Created().insert_header(("Location", location)).json(view(row)?))
 }
 
-/// Takes the next step of a negotiation. Which steps are possible stands in its member `next`.
+/// Takes the next step of a negotiation.
+///
+/// Which steps are possible now stands in its member `next`; another one is refused with 409 and changes nothing.
 #[utoipa::path(
     tag = "negotiations",
     params(

@@ -14,6 +14,7 @@ use crate::service::catalog;
 /// A page of a partner's catalog.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = PartnerCatalog)]
 pub(super) struct PartnerCatalogView {
     /// The participant that publishes it.
     participant_id: String,

@@ -191,7 +191,9 @@ pub(super) async fn create(app: Data<App>, Json(input): Json<TransferInput>) -> 
     Ok(HttpResponse::Created().insert_header(("Location", location)).json(view(&app, row).await?))
 }
 
-/// Takes the next step of a transfer. Which steps are possible stands in its member `next`.
+/// Takes the next step of a transfer.
+///
+/// Which steps are possible now stands in its member `next`; another one is refused with 409 and changes nothing.
 #[utoipa::path(
     tag = "transfers",
     params(

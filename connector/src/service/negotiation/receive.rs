@@ -15,6 +15,7 @@ use super::row::{
 };
 use super::{consumer, provider};
 use crate::app::App;
+use crate::service::reason::terminated_by_peer;
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::negotiation::Model;
 use crate::store::{Unit, negotiations};
@@ -260,7 +261,7 @@ async fn take(
         }
         Incoming::Termination(message) => {
             row.termination = Some(json!({"code": message.code, "reason": message.reason}).to_string());
-            row.error = Some(terminated_by_peer(&message).to_string());
+            row.error = Some(terminated_by_peer(message.code.as_deref(), &message.reason).to_string());
         }
         Incoming::Accepted | Incoming::Verification | Incoming::Finalized => {}
     }
@@ -295,16 +296,4 @@ fn check_pid(row: &mut Model, given: String) -> ServiceResult<()> {
 fn put_offer(row: &mut Model, offer: &dsp_protocol::policy::Offer) {
     row.offer_id = offer.id.to_string();
     row.offer = offer.message_offer().to_string();
-}
-
-fn terminated_by_peer(message: &ContractNegotiationTerminationMessage) -> Value {
-    let reasons: Vec<String> = message.reason.iter().map(reason_text).collect();
-    let detail = if reasons.is_empty() { "the counter-party gave no reason".to_owned() } else { reasons.join("; ") };
-    json!({"code": message.code.clone().unwrap_or_else(|| "terminated_by_peer".to_owned()), "detail": detail, "fault": "peer"})
-}
-
-/// A reason as text: strings as they are, objects by their `@value` or as JSON.
-pub(crate) fn reason_text(reason: &Value) -> String {
-    let text = reason.as_str().or_else(|| reason.get("@value").and_then(Value::as_str));
-    text.map_or_else(|| reason.to_string(), str::to_owned)
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::service::reason::termination_object;
 use crate::service::{RETRYING, ServiceError, ServiceResult};
 use crate::store::negotiation::Model;
 use crate::store::{Unit, agreement, agreements, negotiations};
@@ -91,7 +92,7 @@ pub(super) fn owe_termination(
     now: i64,
 ) -> Result<(), Illegal> {
     owe(app, row, NegotiationMessage::Termination, now)?;
-    row.termination = Some(json!({"code": code, "reason": [reason]}).to_string());
+    row.termination = Some(termination_object(code, reason, why).to_string());
     if let Some(error) = why {
         row.error = Some(error_object(error).to_string());
     }

@@ -41,9 +41,9 @@ pub(crate) struct PolicyInput {
     #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     obligation: Vec<Map<String, Value>>,
-    /// IRIs of the ODRL profiles that it uses.
-    #[serde(default)]
-    profile: Vec<String>,
+    /// IRI of the ODRL profile that it uses, or several.
+    #[schema(value_type = Option<Vec<String>>)]
+    profile: Option<Value>,
 }
 
 impl PolicyInput {
@@ -59,9 +59,15 @@ impl PolicyInput {
                 body.insert(name.to_owned(), rules.into_iter().map(Value::Object).collect());
             }
         }
-        if !self.profile.is_empty() {
-            check_names("profile", self.profile.iter().map(String::as_str))?;
-            body.insert("profile".to_owned(), self.profile.into());
+        let profiles = match self.profile {
+            None => Vec::new(),
+            Some(Value::Array(profiles)) => profiles,
+            Some(profile) => vec![profile],
+        };
+        let names: Option<Vec<&str>> = profiles.iter().map(Value::as_str).collect();
+        check_names("profile", names.ok_or_else(|| bad("profile", "must be an IRI or a list of IRIs"))?.into_iter())?;
+        if !profiles.is_empty() {
+            body.insert("profile".to_owned(), profiles.into());
         }
         Ok(Value::Object(body))
     }
@@ -113,5 +119,28 @@ impl Resource for policy::Entity {
         let mut offers = registry::offers_using(unit, context, offer::Column::PolicyId, id).await?;
         offers += registry::offers_using(unit, context, offer::Column::AccessPolicyId, id).await?;
         Ok(some(offers, "offer"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn body(profile: &Value) -> Result<Value, String> {
+        let input = json!({"permission": [{"action": "use"}], "profile": profile});
+        let input: PolicyInput = serde_json::from_value(input).unwrap();
+        input.body().map_err(|error| error.message)
+    }
+
+    #[test]
+    fn profiles_come_alone_or_as_a_list() {
+        assert_eq!(body(&json!("urn:p")).unwrap()["profile"], json!(["urn:p"]));
+        assert_eq!(body(&json!(["urn:p", "urn:q"])).unwrap()["profile"], json!(["urn:p", "urn:q"]));
+        assert!(body(&Value::Null).unwrap().get("profile").is_none());
+        for wrong in [json!(5), json!([5]), json!(""), json!({}), json!(["urn:p", "urn:p"])] {
+            assert!(body(&wrong).unwrap_err().contains("`profile`"), "{wrong}");
+        }
     }
 }

@@ -122,7 +122,7 @@ pub(crate) async fn flow_step(app: &App, row: &Model) -> ServiceResult<Option<Fl
 fn termination_text(row: &Model) -> Option<String> {
     let stored: Value = serde_json::from_str(row.termination.as_deref()?).ok()?;
     let first = stored.get("reason")?.as_array()?.first()?;
-    Some(crate::service::negotiation::reason_text(first))
+    Some(crate::service::reason::reason_text(first))
 }
 
 /// The plane that already has the flow, or the first that serves the profile.

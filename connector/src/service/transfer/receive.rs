@@ -16,7 +16,8 @@ use super::row::{aim, announce, is_push, machine_state, owe, owe_termination, ro
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
 use crate::service::decide::refusal;
-use crate::service::negotiation::{Sender, reason_text};
+use crate::service::negotiation::Sender;
+use crate::service::reason::terminated_by_peer;
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
 use crate::store::{Unit, agreements, dataset, registry, transfers};
@@ -243,12 +244,8 @@ async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message:
         }
         Incoming::Termination(termination) => {
             settle(&mut row, received.state);
-            let reasons: Vec<String> = termination.reason.iter().map(reason_text).collect();
-            let detail =
-                if reasons.is_empty() { "the counter-party gave no reason".to_owned() } else { reasons.join("; ") };
             row.termination = Some(json!({"code": termination.code, "reason": termination.reason}).to_string());
-            let code = termination.code.unwrap_or_else(|| "terminated_by_peer".to_owned());
-            row.error = Some(json!({"code": code, "detail": detail, "fault": "peer"}).to_string());
+            row.error = Some(terminated_by_peer(termination.code.as_deref(), &termination.reason).to_string());
             forget_address(&mut row);
             aim(&mut row, "TERMINATED", now);
         }

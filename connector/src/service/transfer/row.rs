@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::service::negotiation::{error_object, forget_passing_error};
+use crate::service::reason::termination_object;
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
 use crate::store::{Unit, transfers};
@@ -111,7 +112,7 @@ pub(super) fn owe_termination(
 ) -> Result<(), Illegal> {
     owe(app, row, TransferMessage::Termination, now)?;
     aim(row, "TERMINATED", now);
-    row.termination = Some(json!({"code": code, "reason": [reason]}).to_string());
+    row.termination = Some(termination_object(code, reason, why).to_string());
     if let Some(error) = why {
         row.error = Some(error_object(error).to_string());
     }
