@@ -47,7 +47,19 @@ pub(crate) struct PolicyInput {
 }
 
 impl PolicyInput {
-    fn body(self) -> ServiceResult<Value> {
+    fn profiles(&self) -> ServiceResult<Vec<String>> {
+        let given = match &self.profile {
+            None => &[],
+            Some(Value::Array(profiles)) => profiles.as_slice(),
+            Some(profile) => std::slice::from_ref(profile),
+        };
+        let names: Option<Vec<&str>> = given.iter().map(Value::as_str).collect();
+        let names = names.ok_or_else(|| bad("profile", "must be an IRI or a list of IRIs"))?;
+        check_names("profile", names.iter().copied())?;
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
+
+    fn body(self, profiles: &[String]) -> ServiceResult<Value> {
         if self.permission.is_empty() && self.prohibition.is_empty() {
             return Err(bad("permission", "and `prohibition` are both empty; a policy needs at least one rule"));
         }
@@ -59,13 +71,6 @@ impl PolicyInput {
                 body.insert(name.to_owned(), rules.into_iter().map(Value::Object).collect());
             }
         }
-        let profiles = match self.profile {
-            None => Vec::new(),
-            Some(Value::Array(profiles)) => profiles,
-            Some(profile) => vec![profile],
-        };
-        let names: Option<Vec<&str>> = profiles.iter().map(Value::as_str).collect();
-        check_names("profile", names.ok_or_else(|| bad("profile", "must be an IRI or a list of IRIs"))?.into_iter())?;
         if !profiles.is_empty() {
             body.insert("profile".to_owned(), profiles.into());
         }
@@ -92,11 +97,11 @@ impl Resource for policy::Entity {
         if !title.is_empty() {
             check_length("title", &title, MAX_TITLE_BYTES)?;
         }
-        let profile = input.profile.clone();
-        let body = input.body()?;
+        let profiles = input.profiles()?;
+        let body = input.body(&profiles)?;
         let rules = Rules::parse(&body)
             .map_err(|error| ServiceError::bad_request("policy_not_understood", error.to_string()))?;
-        app.decisions.compile(&rules, &profile, About { assigner: Some(&app.participant), ..About::default() })?;
+        app.decisions.compile(&rules, &profiles, About { assigner: Some(&app.participant), ..About::default() })?;
         Ok(policy::Model {
             context: stamp.context,
             id: stamp.id,
@@ -131,7 +136,8 @@ mod tests {
     fn body(profile: &Value) -> Result<Value, String> {
         let input = json!({"permission": [{"action": "use"}], "profile": profile});
         let input: PolicyInput = serde_json::from_value(input).unwrap();
-        input.body().map_err(|error| error.message)
+        let profiles = input.profiles().map_err(|error| error.message)?;
+        input.body(&profiles).map_err(|error| error.message)
     }
 
     #[test]
