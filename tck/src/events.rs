@@ -44,8 +44,20 @@ impl Event {
 /// # Errors
 /// When the first connection is refused.
 pub async fn follow(api: &Management, after: u64) -> Result<mpsc::UnboundedReceiver<Event>> {
+    follow_kind(api, after, None).await
+}
+
+/// The same for the events of one kind, such as `negotiation.finalized`.
+///
+/// # Errors
+/// As [`follow`].
+pub async fn follow_kind(
+    api: &Management,
+    after: u64,
+    kind: Option<&'static str>,
+) -> Result<mpsc::UnboundedReceiver<Event>> {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let first = connect(api, after).await?;
+    let first = connect(api, after, kind).await?;
     let api = api.clone();
     tokio::spawn(async move {
         let mut last = after;
@@ -55,15 +67,16 @@ pub async fn follow(api: &Management, after: u64) -> Result<mpsc::UnboundedRecei
                 read(response, &mut last, &sender).await;
             }
             tokio::time::sleep(PAUSE).await;
-            next = connect(&api, last).await.ok();
+            next = connect(&api, last, kind).await.ok();
         }
     });
     Ok(receiver)
 }
 
-async fn connect(api: &Management, after: u64) -> Result<reqwest::Response> {
+async fn connect(api: &Management, after: u64, kind: Option<&str>) -> Result<reqwest::Response> {
+    let only = kind.map_or_else(String::new, |kind| format!("&type={kind}"));
     let response = reqwest::Client::new()
-        .get(format!("{}/events?after={after}", api.base()))
+        .get(format!("{}/events?after={after}{only}", api.base()))
         .bearer_auth(api.token())
         .header("accept", "text/event-stream")
         .send()

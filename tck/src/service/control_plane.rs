@@ -25,12 +25,15 @@ pub struct ControlPlaneSettings {
     pub port: Option<u16>,
     /// Address that partners are told, when it is not that port.
     pub public_url: Option<String>,
+    /// What is logged; more than usual, unless something else is said.
+    pub log: &'static str,
 }
 
 impl ControlPlaneSettings {
     /// A participant with these peers.
     pub fn new(participant: &str, peers: Vec<StaticPeer>) -> Self {
-        Self { participant: participant.to_owned(), peers, database: None, port: None, public_url: None }
+        let log = "info,connector=debug";
+        Self { participant: participant.to_owned(), peers, database: None, port: None, public_url: None, log }
     }
 }
 
@@ -145,7 +148,7 @@ impl ControlPlane {
             signaling: private(ports.signaling, "signaling.token"),
             identity: Identity { danger_static_peers: &settings.peers },
             partners: Partners { danger_allow_private_addresses: true },
-            log: Log { filter: "info,connector=debug" },
+            log: Log { filter: settings.log },
         };
         write_toml(&home.join("hansa.toml"), &file)?;
         let program = binaries.control_plane();
