@@ -31,7 +31,7 @@ pub(super) async fn give_signal(app: &App, row: &Model, step: &FlowStep) -> Sign
     match app.internal.post_json(&url, &step.body, authorization.as_ref()).await {
         Ok(answer) => match answer.status {
             200..=299 => Signalled::Done(status_in(&answer)),
-            400..=499 if row.attempts > 0 || answer.status == 409 => already_there(app, row, step, &answer).await,
+            400..=499 if was_tried(app, row) || answer.status == 409 => already_there(app, row, step, &answer).await,
             // A plane on the later draft's SDK answers 500 for good (sheet, 1.1): the patience of the transfer bounds it.
             500..=599 | 408 | 425 | 429 => Signalled::Later(said(&step.plane, &answer)),
             _ => Signalled::Refused(said(&step.plane, &answer)),
@@ -41,6 +41,11 @@ pub(super) async fn give_signal(app: &App, row: &Model, step: &FlowStep) -> Sign
             Signalled::Later(ServiceError::unavailable("data_plane_unreachable", text))
         }
     }
+}
+
+/// Whether the signal may have been given before: in an attempt that failed, or by a process that has ended since.
+fn was_tried(app: &App, row: &Model) -> bool {
+    row.attempts > 0 || row.updated_at < app.started_at
 }
 
 async fn already_there(app: &App, row: &Model, step: &FlowStep, answer: &FetchResponse) -> Signalled {

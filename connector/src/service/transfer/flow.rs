@@ -7,7 +7,6 @@ use dps_signaling::{Callback, DataFlowState, Dialect, FlowRequest, Signal, Statu
 use dsp_protocol::transfer::{DataAddress, Role, TransferMessage};
 use policy_plan::{Admission, Conflict, EnforcementPlan, Expr, Residual, ResidualRule, Truth};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::row::{aim, due, is_push, owe, owe_termination, role, save};
 use crate::app::App;
@@ -79,7 +78,7 @@ pub(crate) async fn flow_step(app: &App, row: &Model) -> ServiceResult<Option<Fl
     let dialect = Dialect::parse(&plane.dialect).unwrap_or(Dialect::Rc3);
     let id = row.data_flow_id.as_deref().unwrap_or_default();
     let flow_id = dps_signaling::flow_path_id(dialect, &row.id, id).to_owned();
-    let message_id = Uuid::new_v4().to_string();
+    let message_id = message_id(row, signal);
     let address = row.data_address.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let body = match signal {
         Signal::Prepare | Signal::Start => {
@@ -117,6 +116,15 @@ pub(crate) async fn flow_step(app: &App, row: &Model) -> ServiceResult<Option<Fl
         }
     };
     Ok(Some(FlowStep { signal, plane, dialect, flow_id, body }))
+}
+
+/// The same for every attempt at one signal, also after a restart: a plane whose answer was lost knows it again and gives
+/// its answer once more. A flow is begun once; the other signals can come again later, and then in another step.
+fn message_id(row: &Model, signal: Signal) -> String {
+    match signal {
+        Signal::Prepare | Signal::Start => format!("{}:{}", row.id, signal.as_str()),
+        _ => format!("{}:{}:{}", row.id, signal.as_str(), row.owed_since),
+    }
 }
 
 fn termination_text(row: &Model) -> Option<String> {
