@@ -226,3 +226,48 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        let takes = |pattern: &str, kind: &str| Pattern::parse(pattern).map(|pattern| pattern.takes(kind));
+        assert_eq!(takes("*", "data_plane.created"), Some(true));
+        assert_eq!(takes("data_plane.*", "data_plane.created"), Some(true));
+        assert_eq!(takes("data_plane.created", "data_plane.created"), Some(true));
+        assert_eq!(takes("data.*", "data_plane.created"), Some(false));
+        assert_eq!(takes("data_plane.removed", "data_plane.created"), Some(false));
+        for wrong in ["", "**", "transfer", "transfer.", ".started", "Transfer.*", "a.b.c", "a.%", "*.started", "a. b"]
+        {
+            assert_eq!(Pattern::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    fn event(seq: i64, age_ms: i64) -> Arc<event::Model> {
+        let (kind, subject) = ("transfer.started".to_owned(), seq.to_string());
+        let time = now_ms() - age_ms;
+        Arc::new(event::Model { seq, context: "default".to_owned(), time, kind, subject, data: "{}".to_owned() })
+    }
+
+    #[tokio::test]
+    async fn with_several_replicas_a_late_event_is_not_lost_and_none_comes_twice() {
+        let (_folder, app) = crate::testing::app().await;
+        let mut reader = Reader::after(&app, Interest::default(), 3);
+        (reader.alone, reader.behind) = (false, false);
+        for seq in [4, 6, 5, 6, 4, 3, 7] {
+            reader.offer(event(seq, 0));
+        }
+        let seqs = |events: Vec<Arc<event::Model>>| events.iter().map(|event| event.seq).collect::<Vec<_>>();
+        assert_eq!(reader.resume_at(), 3, "nothing is settled yet");
+        assert_eq!(seqs(reader.more(2)), [4, 6]);
+        assert_eq!(seqs(reader.more(9)), [5, 7]);
+        reader.seen.values_mut().for_each(|time| *time -= 2 * LATE_MS);
+        reader.offer(event(8, 0));
+        assert_eq!(reader.resume_at(), 7, "what is old is settled");
+        assert_eq!(seqs(reader.more(9)), [8]);
+        reader.offer(event(6, 0));
+        assert!(reader.more(9).is_empty());
+    }
+}

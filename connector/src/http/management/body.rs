@@ -50,7 +50,22 @@ fn is_json(request: &HttpRequest) -> bool {
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, ServiceError> {
-    parse_json(bytes, MAX_BYTES, MAX_DEPTH).map_err(|error| ServiceError::bad_request(error.code, error.message))
+    let value = parse_json(bytes, MAX_BYTES, MAX_DEPTH);
+    let value = value.map_err(|error| ServiceError::bad_request(error.code, error.message))?;
+    if has_nul(&value) {
+        return Err(ServiceError::bad_request("bad_body", "the body has a NUL character, which no text here can have"));
+    }
+    Ok(value)
+}
+
+/// Whether a text has a NUL character, which PostgreSQL cannot store.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
+    }
 }
 
 /// Reads a value into `T`; the refusal names the member.

@@ -28,6 +28,8 @@ async fn bodies_that_cannot_be_read() {
         (json, b"{\"id\": }".to_vec(), "not_json", StatusCode::BAD_REQUEST),
         (json, b"{} {}".to_vec(), "not_json", StatusCode::BAD_REQUEST),
         (json, b"{\"title\": \"\xff\"}".to_vec(), "not_utf8", StatusCode::BAD_REQUEST),
+        (json, b"{\"title\": \"a\\u0000b\"}".to_vec(), "bad_body", StatusCode::BAD_REQUEST),
+        (json, b"{\"a\\u0000\": [{}]}".to_vec(), "bad_body", StatusCode::BAD_REQUEST),
         (json, b"[]".to_vec(), "bad_body", StatusCode::BAD_REQUEST),
         (json, b"null".to_vec(), "bad_body", StatusCode::BAD_REQUEST),
         (json, b"5".to_vec(), "bad_body", StatusCode::BAD_REQUEST),
@@ -157,7 +159,7 @@ async fn ids_with_every_character_come_back() {
         assert_eq!(api.get(path).await.expect(200)["id"], id);
         assert_eq!(api.delete(path).await.expect(204), Value::Null);
     }
-    for id in ["", "a b", "a\nb", "a\u{0}", &"x".repeat(513)] {
+    for id in ["", "a b", "a\nb", "a\u{7}", &"x".repeat(513)] {
         let (code, detail) = api
             .post("/datasets", json!({"id": id, "title": "t", "source": source}))
             .await
