@@ -12,6 +12,9 @@ use crate::service::{Fault, Kind, ServiceError};
 /// Media type of a problem.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
+/// Longest text in a problem, in characters.
+const LONGEST_TEXT: usize = 500;
+
 /// An error on its way to the caller.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
@@ -132,12 +135,20 @@ impl ProblemDocument {
             problem_type: format!("urn:hansa:problem:{}", error.code),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            detail: error.message.clone(),
+            detail: shown(&error.message),
             code: error.code,
-            rule: error.rule.clone(),
-            fact: error.fact.clone(),
+            rule: error.rule.as_deref().map(shown),
+            fact: error.fact.as_deref().map(shown),
             fault: error.fault.into(),
         }
+    }
+}
+
+/// A text of bounded length: sentences may repeat what the caller sent.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_TEXT) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 

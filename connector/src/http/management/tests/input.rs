@@ -167,3 +167,65 @@ async fn ids_with_every_character_come_back() {
         assert_eq!((code.as_str(), detail.contains("`id`")), ("bad_member", true), "{id:?}: {detail}");
     }
 }
+
+/// Every place in a value, outermost first.
+fn places(value: &Value, at: &str, all: &mut Vec<String>) {
+    all.push(at.to_owned());
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| places(value, &format!("{at}/{name}"), all)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, value)| places(value, &format!("{at}/{index}"), all));
+        }
+        _ => {}
+    }
+}
+
+#[actix_web::test]
+async fn whatever_stands_anywhere_is_taken_or_refused_clearly() {
+    let api = Api::new().await;
+    let description = serde_json::to_value(crate::http::management::document::document()).unwrap();
+    let odd = [
+        Value::Null,
+        json!(true),
+        json!(-1),
+        serde_json::from_str("1e400").unwrap(),
+        serde_json::from_str("123456789012345678901234567890").unwrap(),
+        json!(""),
+        json!("\u{202e}\n\u{7f} \"><img src=x>"),
+        json!("x".repeat(10_000)),
+        json!([]),
+        json!({}),
+        json!([[[[[{"a": [null]}]]]]]),
+        json!({"@id": "x", "@value": 5}),
+    ];
+    let writes = [
+        ("POST", "/datasets", "DatasetInput"),
+        ("POST", "/policies", "PolicyInput"),
+        ("POST", "/offers", "OfferInput"),
+        ("POST", "/partners", "PartnerInput"),
+        ("PUT", "/data-planes/dp", "DataPlaneInput"),
+        ("POST", "/webhooks", "WebhookInput"),
+        ("POST", "/negotiations", "NegotiationInput"),
+        ("POST", "/transfers", "TransferInput"),
+        ("POST", "/negotiations/x/terminate", "Command"),
+    ];
+    let mut refused = 0;
+    for (method, path, schema) in writes {
+        let example = &description["components"]["schemas"][schema]["example"];
+        let mut pointers = Vec::new();
+        places(example, "", &mut pointers);
+        assert!(pointers.len() > 1, "{schema} has no example");
+        for (pointer, value) in pointers.iter().flat_map(|pointer| odd.iter().map(move |value| (pointer, value))) {
+            let mut body = example.clone();
+            *body.pointer_mut(pointer).unwrap() = value.clone();
+            let answer = api.call(method, path, Some(body)).await;
+            assert!(answer.status < 500, "{method} {path} {pointer} = {value}: {}", answer.body);
+            if answer.status >= 400 {
+                refused += 1;
+                assert!(answer.body["code"].is_string() && answer.body["detail"].is_string(), "{path} {pointer}");
+                assert!(answer.body.to_string().len() < 2500, "{path} {pointer} repeats what was sent");
+            }
+        }
+    }
+    assert!(refused > 500, "{refused}");
+}
