@@ -3,6 +3,7 @@
 mod access;
 mod events;
 mod input;
+mod processes;
 mod registry;
 
 use std::sync::Arc;
