@@ -48,7 +48,12 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
         }
         tokio::select! {
             () = stop.cancelled() => break,
-            _ = tokio::time::timeout(REVIEW, reader.next()) => {}
+            change = tokio::time::timeout(REVIEW, reader.next()) => {
+                if let Ok(Err(error)) = change {
+                    tracing::warn!(%error, "events cannot be read");
+                    tokio::time::sleep(FIRST_WAIT).await;
+                }
+            }
         }
     }
     running.into_values().for_each(|(_, task)| task.abort());
