@@ -51,6 +51,22 @@ pub(crate) async fn by_counter_pid(
     Ok(found)
 }
 
+/// Our negotiation as provider that led to this agreement, while we still owe the consumer a message.
+pub(crate) async fn owing_by_agreement(
+    db: &impl ConnectionTrait,
+    context: &str,
+    consumer: &str,
+    agreement_id: &str,
+) -> StoreResult<Option<Model>> {
+    let found = Entity::find()
+        .filter(Column::Context.eq(context))
+        .filter(Column::Role.eq("provider"))
+        .filter(Column::CounterParty.eq(consumer))
+        .filter(Column::AgreementId.eq(agreement_id))
+        .filter(Column::Owed.is_not_null());
+    Ok(found.one(db).await?)
+}
+
 /// Adds a new row; when it owes a message, this replica takes the lease and is woken after the commit.
 pub(crate) async fn insert(unit: &mut Unit, mut row: Model) -> StoreResult<Model> {
     stamp(unit, &mut row);

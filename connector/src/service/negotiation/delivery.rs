@@ -13,7 +13,8 @@ use dsp_protocol::pid::{ConsumerPid, ProviderPid};
 use serde_json::Value;
 
 use super::row::{
-    agreement_of, error_object, machine_state, offer_of, owe_termination, role, save, settle, typed_pids,
+    agreement_of, error_object, forget_passing_error, machine_state, offer_of, owe_termination, role, save, settle,
+    typed_pids,
 };
 use crate::app::App;
 use crate::service::{ServiceError, ServiceResult};
@@ -95,6 +96,22 @@ pub(crate) async fn acknowledge(app: &Arc<App>, id: &str, owed_id: &str, answer:
     .await
 }
 
+/// A consumer that uses an agreement has taken our `FINALIZED`, even when its answer was lost: the agreement is concluded.
+/// Nothing happens when there is no such negotiation, or `FINALIZED` never went out.
+///
+/// # Errors
+/// When the row cannot be saved.
+pub(crate) async fn finalized_by_use(app: &Arc<App>, consumer: &str, agreement_id: &str) -> ServiceResult<()> {
+    let found = negotiations::owing_by_agreement(app.store.reads(), app.context(), consumer, agreement_id).await?;
+    let Some(row) = found else { return Ok(()) };
+    let owed = machine_state(app, &row).owed;
+    let went_out = owed.is_some_and(|owed| owed.message == NegotiationMessage::Finalized && owed.sent);
+    match row.owed_id {
+        Some(owed_id) if went_out => acknowledge(app, &row.id, &owed_id, None).await,
+        _ => Ok(()),
+    }
+}
+
 fn pid_in_answer(row: &Model, answer: Option<&Value>) -> ServiceResult<String> {
     let wrong = |why: String| {
         ServiceError::peer("bad_answer", format!("the answer to our first message is no ContractNegotiation: {why}"))
@@ -143,7 +160,8 @@ pub(crate) async fn reject(app: &Arc<App>, id: &str, owed_id: &str, why: Service
     change(app, id, owed_id, move |app, row, now| {
         let terminating = row.owed.as_deref() == Some(NegotiationMessage::Termination.as_str());
         if terminating || row.counter_pid.is_none() {
-            return Ok(end(app, row, &why));
+            end(app, row, &why);
+            return Ok(());
         }
         owe_termination(app, row, why.code, &why.message.clone(), Some(&why), now)?;
         Ok(())
@@ -156,10 +174,16 @@ pub(crate) async fn reject(app: &Arc<App>, id: &str, owed_id: &str, why: Service
 /// # Errors
 /// When the row cannot be saved.
 pub(crate) async fn give_up(app: &Arc<App>, id: &str, owed_id: &str, why: ServiceError) -> ServiceResult<()> {
-    change(app, id, owed_id, move |app, row, _| Ok(end(app, row, &why))).await
+    let ending = move |app: &App, row: &mut Model, _| {
+        end(app, row, &why);
+        Ok(())
+    };
+    change(app, id, owed_id, ending).await
 }
 
 fn end(app: &App, row: &mut Model, why: &ServiceError) {
+    // That an earlier attempt failed is not what ends it.
+    forget_passing_error(&mut row.error);
     if row.error.is_none() {
         row.error = Some(error_object(why).to_string());
     }

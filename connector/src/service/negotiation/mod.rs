@@ -12,6 +12,6 @@ mod receive;
 mod row;
 
 pub(crate) use command::{Command, NewNegotiation, command, next_commands, start};
-pub(crate) use delivery::{acknowledge, adopt_peer_state, give_up, outgoing, reject};
+pub(crate) use delivery::{acknowledge, adopt_peer_state, finalized_by_use, give_up, outgoing, reject};
 pub(crate) use receive::{Incoming, Sender, find_for_peer, receive, receive_initial_offer, receive_initial_request};
 pub(crate) use row::{error_object, forget_passing_error, negotiation_object};

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::row::{aim, data_address, is_push, machine_state, owe_termination, role, save, settle, typed_pids};
 use crate::app::App;
-use crate::service::negotiation::error_object;
+use crate::service::negotiation::{error_object, forget_passing_error};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
 use crate::store::transfers;
@@ -142,7 +142,8 @@ pub(crate) async fn reject(app: &Arc<App>, id: &str, owed_id: &str, why: Service
     change(app, id, owed_id, move |app, row, now| {
         let terminating = row.owed.as_deref() == Some(TransferMessage::Termination.as_str());
         if terminating || row.counter_pid.is_none() {
-            return Ok(end(app, row, &why));
+            end(app, row, &why);
+            return Ok(());
         }
         owe_termination(app, row, why.code, &why.message.clone(), Some(&why), now)?;
         Ok(())
@@ -155,10 +156,16 @@ pub(crate) async fn reject(app: &Arc<App>, id: &str, owed_id: &str, why: Service
 /// # Errors
 /// When the row cannot be saved.
 pub(crate) async fn give_up(app: &Arc<App>, id: &str, owed_id: &str, why: ServiceError) -> ServiceResult<()> {
-    change(app, id, owed_id, move |app, row, _| Ok(end(app, row, &why))).await
+    let ending = move |app: &App, row: &mut Model, _| {
+        end(app, row, &why);
+        Ok(())
+    };
+    change(app, id, owed_id, ending).await
 }
 
 fn end(app: &App, row: &mut Model, why: &ServiceError) {
+    // That an earlier attempt failed is not what ends it.
+    forget_passing_error(&mut row.error);
     if row.error.is_none() {
         row.error = Some(error_object(why).to_string());
     }

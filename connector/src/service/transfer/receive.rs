@@ -16,11 +16,11 @@ use super::row::{aim, announce, is_push, machine_state, owe, owe_termination, ro
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
 use crate::service::decide::refusal;
-use crate::service::negotiation::Sender;
+use crate::service::negotiation::{Sender, finalized_by_use};
 use crate::service::reason::terminated_by_peer;
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
-use crate::store::{Unit, agreements, dataset, registry, transfers};
+use crate::store::{Unit, agreement, agreements, dataset, registry, transfers};
 
 /// A message about an existing transfer.
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ fn repeat(app: &App, existing: &Model, digest: &str) -> ServiceResult<Value> {
 
 /// The row of a new transfer, and why it is refused if the agreement's policy does not admit it now.
 async fn new_from_request(
-    app: &App,
+    app: &Arc<App>,
     participant: &Participant,
     message: TransferRequestMessage,
     digest: &str,
@@ -129,8 +129,7 @@ async fn new_from_request(
     })?;
     let db = app.store.reads();
     let id = message.agreement_id.as_str();
-    let agreement = agreements::find(db, app.context(), "provider", id).await?;
-    let agreement = agreement.filter(|row| row.counter_party == participant.id()).ok_or_else(|| {
+    let agreement = agreement_with(app, participant, id).await?.ok_or_else(|| {
         ServiceError::bad_request("unknown_agreement", format!("there is no agreement `{id}` with this participant"))
     })?;
     let dataset = registry::find::<dataset::Entity>(db, app.context(), &agreement.dataset_id).await?;
@@ -160,6 +159,24 @@ async fn new_from_request(
     }
     let refusal = decide(app, &agreement.body, participant.id(), participant.claims())?;
     Ok((row, refusal))
+}
+
+/// The agreement of this id with this participant.
+async fn agreement_with(
+    app: &Arc<App>,
+    participant: &Participant,
+    id: &str,
+) -> ServiceResult<Option<agreement::Model>> {
+    let stored = async || agreements::find(app.store.reads(), app.context(), "provider", id).await;
+    let found = match stored().await? {
+        None => {
+            // Read again in any case: the answer to our `FINALIZED` may have come in between.
+            finalized_by_use(app, participant.id(), id).await?;
+            stored().await?
+        }
+        found => found,
+    };
+    Ok(found.filter(|row| row.counter_party == participant.id()))
 }
 
 /// What the agreement says about a transfer now: `None` admits it.
