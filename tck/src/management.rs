@@ -170,7 +170,7 @@ impl Management {
     /// # Errors
     /// As [`Management::reaches`].
     pub async fn reaches_within(&self, kind: Kind, id: &str, states: &[&str], patience: Duration) -> Result<Value> {
-        let reached = wait::until(format_args!("{id} in {states:?}"), patience, || async {
+        let reached = wait::until(format!("{id} in {states:?}"), patience, || async {
             self.process(kind, id).await.ok().filter(|process| states.contains(&text(process, "state")))
         })
         .await;

@@ -1,6 +1,7 @@
 //! Two participants with an installation each, who know each other, and a third one without a connector.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -143,19 +144,36 @@ impl Pair {
         self.consumer.api().agreed(&negotiation).await
     }
 
-    /// Lets the consumer request a transfer, and waits until it has started. Gives back the consumer's view of it.
+    /// Lets the consumer request a transfer, and waits until its data can be read. Gives back the consumer's view of it.
     ///
     /// # Errors
     /// When it does not start.
     pub async fn transfer(&self, agreement: &str) -> Result<Value> {
-        let begun = self.consumer.api().post("/transfers", json!({"agreementId": agreement})).await?;
-        let started =
-            self.consumer.api().reaches(Kind::Transfer, text(&begun, "id"), &["STARTED", "TERMINATED"]).await?;
-        if text(&started, "state") == "STARTED" {
-            return Ok(started);
-        }
-        Err(Error::new(format!("the transfer ended: {started}")))
+        let api = self.consumer.api();
+        let begun = api.post("/transfers", json!({"agreementId": agreement})).await?;
+        readable(api, text(&begun, "id"), wait::PATIENCE).await
     }
+}
+
+/// Waits until a consumer's transfer has started and its data plane knows where the data is.
+///
+/// # Errors
+/// When that does not come in time, or the transfer ends before; the sentence shows what happened to it.
+pub async fn readable(consumer: &Management, transfer: &str, patience: Duration) -> Result<Value> {
+    let what = format!("{transfer} can be read, or has ended");
+    let ready = wait::until(what, patience, || async {
+        let process = consumer.process(Kind::Transfer, transfer).await.ok()?;
+        let state = text(&process, "state");
+        let ended = ["COMPLETED", "TERMINATED"].contains(&state);
+        (ended || state == "STARTED" && !text(&process, "localEndpoint").is_empty()).then_some(process)
+    });
+    let process = ready.await?;
+    if text(&process, "state") == "STARTED" {
+        return Ok(process);
+    }
+    let events = consumer.all(&format!("/events?subject={transfer}")).await?;
+    let events: Vec<_> = events.iter().map(Value::to_string).collect();
+    Err(Error::new(format!("the transfer has ended: {process}\n{}", events.join("\n"))))
 }
 
 fn recorded(participant: &str, peers: Vec<StaticPeer>) -> Result<(Recorder, ControlPlaneSettings)> {
@@ -182,7 +200,7 @@ pub async fn introduce(connector: &Connector, partner: &Connector) -> Result<()>
 /// When there is none in time.
 pub async fn counterpart(api: &Management, kind: Kind, their_id: &str) -> Result<Value> {
     let same = |process: &Value| [text(process, "consumerPid"), text(process, "providerPid")].contains(&their_id);
-    wait::until(format_args!("the counterpart of {their_id}"), wait::PATIENCE, || async {
+    wait::until(format!("the counterpart of {their_id}"), wait::PATIENCE, || async {
         api.all(kind.path()).await.ok()?.into_iter().find(same)
     })
     .await

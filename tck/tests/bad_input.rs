@@ -177,11 +177,9 @@ async fn a_bad_transfer_or_catalog_request_is_refused() {
         assert_refused(what, 400, &answer, "TransferError");
     }
     let catalog = messages::plain("CatalogRequestMessage");
-    for (what, message) in [
-        ("no type", without(catalog.clone(), "@type")),
-        ("no context", without(catalog.clone(), "@context")),
-        ("a filter that is a word", messages::with(catalog, &json!({"filter": "all"}))),
-    ] {
+    for (what, message) in
+        [("no type", without(catalog.clone(), "@type")), ("no context", without(catalog, "@context"))]
+    {
         let answer = friend.post(&scene.at("/catalog/request"), &message).await.unwrap();
         assert_refused(what, 400, &answer, "CatalogError");
     }

@@ -81,7 +81,7 @@ impl Scene {
         let begun = api.post("/negotiations", json!({"partner": PROVIDER, "datasetId": dataset})).await.unwrap();
         let agreement = api.agreed(text(&begun, "id")).await.unwrap();
         let begun = api.post("/transfers", json!({"agreementId": agreement})).await.unwrap();
-        let transfer = api.reaches(TRANSFER, text(&begun, "id"), &["STARTED"]).await.unwrap();
+        let transfer = pair::readable(api, text(&begun, "id"), wait::PATIENCE).await.unwrap();
         let theirs = counterpart(self.provider.api(), TRANSFER, text(&transfer, "consumerPid")).await.unwrap();
         assert_eq!(text(&theirs, "dataPlaneId"), "foreign");
         let id = text(&theirs, "id").to_owned();

@@ -69,7 +69,7 @@ impl Peer {
     /// # Errors
     /// When none came in time.
     pub async fn message(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
-        wait::until(format_args!("{} gets a {kind}", self.id), wait::PATIENCE, || async {
+        wait::until(format!("{} gets a {kind}", self.id), wait::PATIENCE, || async {
             self.inbox.messages().into_iter().find(|message| text(message, "@type") == kind && fits(message))
         })
         .await

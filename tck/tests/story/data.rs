@@ -16,7 +16,7 @@ async fn at_provider(pair: &Pair, transfer: &Value) -> String {
 
 /// Waits until a read is answered with `status`.
 async fn answers(address: &str, status: u16) -> Vec<u8> {
-    wait::until(format_args!("{address} answers {status}"), Duration::from_secs(5), || async {
+    wait::until(format!("{address} answers {status}"), Duration::from_secs(5), || async {
         let (got, body) = read(address, &[]).await.ok()?;
         (got == status).then_some(body)
     })
@@ -26,7 +26,7 @@ async fn answers(address: &str, status: u16) -> Vec<u8> {
 
 /// Waits until a read is refused.
 async fn refuses(address: &str) {
-    wait::until(format_args!("{address} refuses"), Duration::from_secs(5), || async {
+    wait::until(format!("{address} refuses"), Duration::from_secs(5), || async {
         let (status, _) = read(address, &[]).await.ok()?;
         (status >= 400).then_some(())
     })
