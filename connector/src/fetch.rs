@@ -62,12 +62,14 @@ impl FetchResponse {
 pub(crate) struct FetchError {
     /// Whether the same request may succeed later.
     pub retryable: bool,
+    /// Whether our own rules forbid the request, so that no connection was made.
+    pub forbidden: bool,
     message: String,
 }
 
 impl FetchError {
     fn refused(message: impl Into<String>) -> Self {
-        Self { retryable: false, message: message.into() }
+        Self { retryable: false, forbidden: true, message: message.into() }
     }
 }
 
@@ -216,7 +218,8 @@ impl Fetcher {
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(describe)?;
             if body.len() + chunk.len() > limit {
-                return Err(FetchError::refused(format!("the answer is larger than {limit} bytes")));
+                let message = format!("the answer is larger than {limit} bytes");
+                return Err(FetchError { retryable: false, forbidden: false, message });
             }
             body.extend_from_slice(&chunk);
         }
@@ -233,7 +236,7 @@ fn describe(error: reqwest::Error) -> FetchError {
     }
     let refused = cause.to_string().contains(NOT_PUBLIC);
     let what = if error.is_timeout() { "time-out: " } else { "" };
-    FetchError { retryable: !refused && !error.is_builder(), message: format!("{what}{cause}") }
+    FetchError { retryable: !refused && !error.is_builder(), forbidden: refused, message: format!("{what}{cause}") }
 }
 
 const NOT_PUBLIC: &str = "has no public address";

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::dataset::DatasetBody;
-use super::partner::{CounterPartyRef, resolve};
+use super::partner::{CounterPartyRef, resolve, unreachable};
 use super::{ServiceError, ServiceResult};
 use crate::app::App;
 use crate::store::catalog::From;
@@ -171,9 +171,17 @@ pub(crate) async fn fetch_page(app: &App, partner: &str, cursor: Option<&str>) -
     let to = identity::CounterParty { participant_id: partner, address: &base };
     let authorization = app.identity.authorization_for(&to).await.map_err(no_credentials)?;
     let request = CatalogRequestMessage { filter: Vec::new() }.to_value();
-    let mut answer = app.fetcher.post_json(&url, &request, Some(&authorization)).await.map_err(unreachable)?;
+    let mut answer = app
+        .fetcher
+        .post_json(&url, &request, Some(&authorization))
+        .await
+        .map_err(|error| unreachable("the partner", &error))?;
     if answer.status == 405 {
-        answer = app.fetcher.get_json(&url, Some(&authorization)).await.map_err(unreachable)?;
+        answer = app
+            .fetcher
+            .get_json(&url, Some(&authorization))
+            .await
+            .map_err(|error| unreachable("the partner", &error))?;
     }
     let raw = object_in(&answer, "catalog")?;
     let catalog = Catalog::parse(&raw).map_err(|error| bad_catalog(&error.message))?;
@@ -216,7 +224,8 @@ pub(crate) async fn dataset_of(app: &App, counter_party: &CounterPartyRef, datas
     let url = format!("{base}/catalog/datasets/{}", segment(dataset));
     let to = identity::CounterParty { participant_id: &counter_party.id, address: &base };
     let authorization = app.identity.authorization_for(&to).await.map_err(no_credentials)?;
-    let answer = app.fetcher.get_json(&url, Some(&authorization)).await.map_err(unreachable)?;
+    let answer =
+        app.fetcher.get_json(&url, Some(&authorization)).await.map_err(|error| unreachable("the partner", &error))?;
     if answer.status == 404 {
         let text = format!("`{}` has no dataset `{dataset}` for us", counter_party.id);
         return Err(ServiceError { kind: super::Kind::NotFound, ..ServiceError::peer("unknown_dataset", text) });
@@ -240,10 +249,6 @@ fn object_in(answer: &crate::fetch::FetchResponse, what: &str) -> ServiceResult<
 
 fn bad_catalog(why: &str) -> ServiceError {
     ServiceError::peer("bad_catalog", format!("the partner's catalog cannot be read: {why}"))
-}
-
-fn unreachable(error: crate::fetch::FetchError) -> ServiceError {
-    ServiceError::peer("partner_unreachable", format!("the partner cannot be reached: {error}"))
 }
 
 fn no_credentials(error: identity::IdentityError) -> ServiceError {

@@ -14,8 +14,6 @@ pub(crate) enum Kind {
     NotFound,
     /// A command that the present state does not allow, or an id that is taken.
     Conflict,
-    /// A policy does not admit it.
-    Forbidden,
     /// More than a limit allows.
     TooLarge,
     /// A peer or another service answered badly or not at all.
@@ -32,7 +30,6 @@ impl Kind {
         match self {
             Self::BadRequest => 400,
             Self::Unauthorized => 401,
-            Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Conflict => 409,
             Self::TooLarge => 413,

@@ -11,10 +11,10 @@ pub(crate) mod in_flight;
 pub(crate) mod negotiation;
 pub(crate) mod partner;
 pub(crate) mod reading;
+pub(crate) mod reason;
 pub(crate) mod registry;
 pub(crate) mod schema;
 pub(crate) mod token;
-pub(crate) mod reason;
 pub(crate) mod transfer;
 
 pub(crate) use error::{Fault, Kind, RETRYING, ServiceError, ServiceResult};

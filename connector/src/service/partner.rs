@@ -6,6 +6,7 @@ use dsp_protocol::version::VersionDocument;
 
 use super::{ServiceError, ServiceResult};
 use crate::app::App;
+use crate::fetch::FetchError;
 use crate::store::{partner, registry};
 
 /// How long a version document is believed.
@@ -53,6 +54,14 @@ pub(crate) async fn resolve(app: &App, counter_party: &CounterPartyRef) -> Servi
     }
 }
 
+/// A call that brought no answer: the partner's fault, unless our own rules forbid the address.
+pub(crate) fn unreachable(what: &str, error: &FetchError) -> ServiceError {
+    if error.forbidden {
+        return ServiceError::operator("address_refused", format!("{what} is not called: {error}"));
+    }
+    ServiceError::peer("partner_unreachable", format!("{what} cannot be reached: {error}"))
+}
+
 async fn registered(app: &App, id: &str) -> ServiceResult<Address> {
     let row = registry::find::<partner::Entity>(app.store.reads(), app.context(), id).await?;
     let row = row.ok_or_else(|| {
@@ -66,9 +75,7 @@ async fn discover(app: &App, root: &str) -> ServiceResult<String> {
         return Ok(base);
     }
     let url = format!("{root}/.well-known/dspace-version");
-    let answer = app.fetcher.get_json(&url, None).await.map_err(|error| {
-        ServiceError::peer("partner_unreachable", format!("the version document at {url} cannot be read: {error}"))
-    })?;
+    let answer = app.fetcher.get_json(&url, None).await.map_err(|error| unreachable(&url, &error))?;
     if answer.status != 200 {
         let message = format!("the version document at {url} is answered with status {}", answer.status);
         return Err(ServiceError::peer("no_version_document", message));

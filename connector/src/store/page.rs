@@ -2,7 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, ModelTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ColumnTrait, ColumnType, Condition, EntityTrait, ModelTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 
 use super::{StoreError, StoreResult};
 
@@ -46,13 +48,6 @@ pub(crate) struct Page<T> {
     pub items: Vec<T>,
     /// Cursor of the next page, when there may be more.
     pub next: Option<String>,
-}
-
-impl<T> Page<T> {
-    /// The same page with every item converted.
-    pub(crate) fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
-        Page { items: self.items.into_iter().map(convert).collect(), next: self.next }
-    }
 }
 
 /// How one table is listed: names of the API and the columns behind them. Only these can be sorted and filtered by.
@@ -134,6 +129,11 @@ fn after<C: ColumnTrait>(sort: C, id: C, order: &Order, cursor: &str) -> StoreRe
     let bad = || StoreError::BadQuery("the cursor is not one that this list gave out".to_owned());
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad())?;
     let (value, number, key): (String, bool, String) = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+    // A cursor of another sort order, or one made up: PostgreSQL takes neither a text for a number nor a NUL.
+    let wants_number = matches!(sort.def().get_column_type(), ColumnType::BigInteger);
+    if number != wants_number || value.contains('\0') || key.contains('\0') {
+        return Err(bad());
+    }
     let value: sea_orm::Value = if number { value.parse::<i64>().map_err(|_| bad())?.into() } else { value.into() };
     let (past_sort, past_id) = match order {
         Order::Desc => (sort.lt(value.clone()), id.lt(key)),

@@ -1,0 +1,135 @@
+//! Waiting for a process: woken by its events, never by a clock.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::client::{Client, text};
+use super::failure::{Failure, Outcome};
+use super::sse::Events;
+
+/// Pause before a lost stream of events is opened again.
+const REOPEN: Duration = Duration::from_millis(200);
+
+/// What a state means to the one who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// This is what was waited for.
+    Reached,
+    /// It will not be reached any more.
+    Failed,
+    /// Not yet.
+    Pending,
+}
+
+/// A process and what is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Goal<'a> {
+    /// `negotiations` or `transfers`.
+    pub kind: &'a str,
+    /// In words.
+    pub what: &'a str,
+    /// Its id.
+    pub id: &'a str,
+    /// What its states mean.
+    pub judge: fn(&str) -> Verdict,
+}
+
+/// Waits until the process is there.
+///
+/// # Errors
+/// When it failed, with its reason; when the time is over; when the control plane cannot be reached.
+pub(super) async fn until(client: &Client, goal: Goal<'_>, patience: Duration) -> Outcome<Value> {
+    let deadline = Instant::now() + patience;
+    loop {
+        // The stream is open before the state is read, so that no change falls between the two.
+        let response = client.events(&[("subject", goal.id)]).await?;
+        let mut events = Events::new(response);
+        loop {
+            let process = client.get(&[goal.kind, goal.id]).await?;
+            match (goal.judge)(text(&process, "state")) {
+                Verdict::Reached => return Ok(process),
+                Verdict::Failed => return Err(failed(goal, &process)),
+                Verdict::Pending => {}
+            }
+            match tokio::time::timeout_at(deadline, events.next()).await {
+                Err(_) => return Err(late(goal, &process, patience)),
+                Ok(None) => break,
+                Ok(Some(_)) => {}
+            }
+        }
+        tokio::time::sleep(REOPEN).await;
+    }
+}
+
+/// Why a process ended, as far as it says so.
+fn failed(goal: Goal<'_>, process: &Value) -> Failure {
+    let before = format!("{} is {}: ", goal.what, text(process, "state"));
+    if let Some(error) = process.get("error").filter(|error| error.is_object()) {
+        return Failure::of(&before, error);
+    }
+    let reasons = process.pointer("/termination/reason").and_then(Value::as_array).map(Vec::as_slice);
+    let reasons: Vec<String> = reasons
+        .unwrap_or_default()
+        .iter()
+        .map(|reason| match reason {
+            Value::String(reason) => reason.clone(),
+            Value::Object(reason) => reason
+                .get("@value")
+                .and_then(Value::as_str)
+                .map_or_else(|| Value::from(reason.clone()).to_string(), str::to_owned),
+            other => other.to_string(),
+        })
+        .collect();
+    let code = process.pointer("/termination/code").and_then(Value::as_str).unwrap_or_default();
+    match (reasons.is_empty(), code) {
+        (true, "") => Failure::new(format!("{before}the other side gave no reason")),
+        (true, code) => Failure::new(format!("{before}{code}")),
+        (false, _) => Failure::new(format!("{before}{}", reasons.join("; "))),
+    }
+}
+
+fn late(goal: Goal<'_>, process: &Value, patience: Duration) -> Failure {
+    let before = format!("{} is still {} after {} s", goal.what, text(process, "state"), patience.as_secs());
+    match process.get("error").filter(|error| error.is_object()) {
+        Some(error) => Failure::of(&format!("{before}: "), error),
+        None => Failure::new(format!(
+            "{before}; it goes on, `hansa {} show {}` tells",
+            goal.kind.trim_end_matches('s'),
+            goal.id
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_reason_of_an_end_is_told() {
+        let goal = Goal { kind: "negotiations", what: "the negotiation", id: "n", judge: |_| Verdict::Pending };
+        let table = [
+            (
+                json!({"state": "TERMINATED", "error": {"code": "policy_denied", "detail": "no", "rule": "r", "fact": "f"}}),
+                "the negotiation is TERMINATED: no (rule: r; fact: f) [policy_denied]",
+            ),
+            (
+                json!({"state": "TERMINATED", "termination": {"code": "c", "reason": ["a", {"@value": "b", "@language": "en"}]}}),
+                "the negotiation is TERMINATED: a; b",
+            ),
+            (
+                json!({"state": "TERMINATED", "termination": {"code": "c", "reason": []}}),
+                "the negotiation is TERMINATED: c",
+            ),
+            (json!({"state": "TERMINATED"}), "the negotiation is TERMINATED: the other side gave no reason"),
+        ];
+        for (process, sentence) in table {
+            assert_eq!(failed(goal, &process).to_string(), sentence);
+        }
+        let late = late(goal, &json!({"state": "REQUESTED"}), Duration::from_secs(5)).to_string();
+        assert_eq!(late, "the negotiation is still REQUESTED after 5 s; it goes on, `hansa negotiation show n` tells");
+    }
+}
