@@ -4,6 +4,7 @@
 //! `http` authenticates and parses, `service` decides and moves the state machines of `dsp-protocol`, `store` commits,
 //! `worker` sends what is owed. See `docs/src/architecture.md`.
 
+pub mod cli;
 pub mod config;
 
 mod app;

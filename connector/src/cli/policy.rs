@@ -141,7 +141,7 @@ mod tests {
             ("spatial ISANYOF IT, AL ,", json!(["spatial", "isAnyOf", ["IT", "AL"]])),
             ("dateTime < 2027-01-01", json!(["dateTime", "lt", {"@value": "2027-01-01", "@type": "xsd:dateTime"}])),
             ("credential:level >= 3", json!(["credential:level", "gteq", 3])),
-            ("credential:level lt 1.50", json!(["credential:level", "lt", 1.50])),
+            ("credential:level lt 1.5", json!(["credential:level", "lt", 1.5])),
             ("code eq 0123", json!(["code", "eq", "0123"])),
         ];
         for (text, parts) in table {
