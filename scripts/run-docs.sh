@@ -23,7 +23,7 @@ trap finish EXIT
 
 make() { say "(built already)"; }
 mkdir -p "$place/target"
-ln -s "$target/release" "$place/target/release"
+ln -s "${HANSA_BIN_DIR:-$target/release}" "$place/target/release"
 cd "$place"
 PS4='$ '
 set -x
