@@ -33,7 +33,7 @@ use crate::address::Guard;
 use crate::config::Timeouts;
 
 /// Bytes read from a connection at once; the most that one stream keeps in the client.
-pub(crate) const READ_BUFFER: usize = 64 * 1024;
+pub(crate) const READ_BUFFER: usize = 32 * 1024;
 /// Idle connections kept for each host and thread.
 const IDLE_CONNECTIONS: usize = 64;
 /// How long an idle connection is kept.

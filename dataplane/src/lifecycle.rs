@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::clock::now_ms;
-use crate::flow::{Flow, FlowRecord, Issued, Live, Role, Run, Terms, moves};
+use crate::flow::{Flow, FlowRecord, INTERFACE_PROPERTY, Issued, Live, NGSI_LD, Role, Run, Terms, moves};
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::push;
@@ -325,7 +325,11 @@ impl Plane {
             Direction::Push => HTTP_PUSH,
         };
         let issued = Issued { hash, expires_ms: now_ms.saturating_add(i64::from(seconds) * 1000) };
-        Ok((issued, DataAddress::bearer(profile, &endpoint, &text, Some(u64::from(seconds)))))
+        let mut address = DataAddress::bearer(profile, &endpoint, &text, Some(u64::from(seconds)));
+        if flow.terms.serves_ngsi_ld() {
+            address.properties.push((INTERFACE_PROPERTY.to_owned(), NGSI_LD.to_owned()));
+        }
+        Ok((issued, address))
     }
 
     /// A `prepare` or `start` for a process that is known: the same message gets its answer again, with a new token where

@@ -17,15 +17,13 @@ use subtle::ConstantTimeEq;
 use url::Url;
 
 use crate::files::FileSource;
-use crate::flow::{Flow, Role};
+use crate::flow::{Flow, INTERFACE_PROPERTY, NGSI_LD, Role};
 use crate::permit::{self, Permitted};
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
 use crate::proxy::{Forwarder, Rewrite, Target};
 use crate::public::{no_route, split};
 
-/// Label that marks a flow as one of an NGSI-LD broker.
-const NGSI_LD_LABEL: &str = "ngsi-ld";
 const NGSI_LD_PATH: &str = "/ngsi-ld/";
 const TENANT: &str = "ngsild-tenant";
 
@@ -54,7 +52,7 @@ pub(crate) async fn serve(
     };
     let permitted = permit::local(flow, &request)?;
     if permitted.target().terms.direction == Direction::Push {
-        let folder = FileSource::open(&plane.inbox(&permitted.target().terms.process_id), "")?;
+        let folder = FileSource::open(&plane.inbox(&permitted.target().terms.process_id), "", &plane.digests)?;
         return folder.serve(&request, rest, permitted.into_ticket()).await;
     }
     fetch(&plane, &forwarder, permitted, &request, payload, Fetch { path: rest, public: &public, as_broker }).await
@@ -160,8 +158,10 @@ fn broker(plane: &Plane, request: &HttpRequest) -> Result<Arc<Flow>, Problem> {
     only(running, || Problem::not_found("no_running_transfer", "no transfer is running that could be read"))
 }
 
+/// The control plane labelled the flow so, or the provider's data address says it.
 fn is_ngsi_ld(flow: &Flow) -> bool {
-    flow.terms.labels.iter().any(|label| label == NGSI_LD_LABEL)
+    let said = |address: &DataAddress| address.property(INTERFACE_PROPERTY) == Some(NGSI_LD);
+    flow.terms.labels.iter().any(|label| label == NGSI_LD) || flow.live().address.as_ref().is_some_and(said)
 }
 
 fn only(mut found: Vec<Arc<Flow>>, none: impl FnOnce() -> Problem) -> Result<Arc<Flow>, Problem> {

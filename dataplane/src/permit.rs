@@ -11,7 +11,6 @@ use dps_signaling::{DataFlowState, Direction};
 
 use crate::clock::now_ms;
 use crate::flow::{Connection, Flow, Live, Role, Ticket};
-use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
 use crate::token;
 
@@ -42,7 +41,6 @@ impl<T> Permitted<T> {
 /// A request for data, as far as it has to be judged.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
-    pub(crate) flow_id: &'a str,
     /// What follows the flow's address, percent-encoded; empty for the address itself.
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
@@ -52,8 +50,12 @@ pub(crate) struct Asked<'a> {
 ///
 /// # Errors
 /// 401 without the right token; 403, 405, 400, 414 with the reason when the flow, the dataset or the agreement refuse.
-pub(crate) fn pull(plane: &Plane, request: &HttpRequest, asked: Asked<'_>) -> Result<Permitted<Arc<Flow>>, Problem> {
-    let (flow, live) = authenticate(plane, request, asked.flow_id, Role::Provider, Direction::Pull)?;
+pub(crate) fn pull(
+    flow: Option<Arc<Flow>>,
+    request: &HttpRequest,
+    asked: Asked<'_>,
+) -> Result<Permitted<Arc<Flow>>, Problem> {
+    let (flow, live) = authenticate(flow, request, Role::Provider, Direction::Pull)?;
     running(&live)?;
     let Some(plan) = &flow.terms.plan else { return Err(not_valid()) };
     let path = if asked.path.is_empty() { "/" } else { asked.path };
@@ -73,8 +75,8 @@ pub(crate) fn pull(plane: &Plane, request: &HttpRequest, asked: Asked<'_>) -> Re
 ///
 /// # Errors
 /// 401 without the right token; 403 when the flow is not ready.
-pub(crate) fn push(plane: &Plane, request: &HttpRequest, flow_id: &str) -> Result<Permitted<Arc<Flow>>, Problem> {
-    let (flow, live) = authenticate(plane, request, flow_id, Role::Consumer, Direction::Push)?;
+pub(crate) fn push(flow: Option<Arc<Flow>>, request: &HttpRequest) -> Result<Permitted<Arc<Flow>>, Problem> {
+    let (flow, live) = authenticate(flow, request, Role::Consumer, Direction::Push)?;
     if live.state != DataFlowState::Prepared {
         running(&live)?;
     }
@@ -97,11 +99,10 @@ fn enter(flow: Arc<Flow>, live: &Live, connection: Option<Arc<Connection>>) -> R
     Ok(Permitted { target: flow, ticket })
 }
 
-/// The flow that the token in the request is bound to. Whether the flow or the token is unknown cannot be told from outside.
+/// Checks that the token in the request is bound to the flow. Whether the flow or the token is unknown cannot be told from outside.
 fn authenticate(
-    plane: &Plane,
+    flow: Option<Arc<Flow>>,
     request: &HttpRequest,
-    flow_id: &str,
     role: Role,
     direction: Direction,
 ) -> Result<(Arc<Flow>, Arc<Live>), Problem> {
@@ -109,7 +110,7 @@ fn authenticate(
     let Some(presented) = value.and_then(|value| token::presented(value.as_bytes())) else {
         return Err(Problem::unauthorized("a data request needs the token of its transfer in `Authorization`"));
     };
-    let flow = plane.flows.by_id(flow_id).ok_or_else(not_valid)?;
+    let flow = flow.ok_or_else(not_valid)?;
     if (flow.terms.role, flow.terms.direction) != (role, direction) {
         return Err(not_valid());
     }

@@ -14,6 +14,7 @@ use url::Url;
 use crate::address::Guard;
 use crate::client::Client;
 use crate::config::{Config, parse_url};
+use crate::files::Digests;
 use crate::flow::{Flow, FlowRecord, FlowTable, Role};
 use crate::problem::Problem;
 use crate::signaling::callback::Callback;
@@ -36,6 +37,8 @@ pub(crate) struct Plane {
     pub(crate) partners: Client,
     /// Towards sources that we push from.
     pub(crate) sources: Client,
+    /// Digests of files that were served.
+    pub(crate) digests: Digests,
     /// Callbacks that wait to be sent.
     pub(crate) callbacks: mpsc::UnboundedSender<Callback>,
     /// The control plane does not seem to know us.
@@ -82,6 +85,7 @@ impl Plane {
             partners: Client::new(&tls, Some(guard), timeouts),
             sources: Client::new(&tls, None, timeouts),
             tls,
+            digests: Digests::default(),
             callbacks,
             forgotten: Notify::new(),
             background,
@@ -245,7 +249,7 @@ impl Plane {
             let named = flow.terms.plan.as_ref().and_then(|plan| plan.source.as_ref());
             let named = named.ok_or_else(|| Problem::bad_request("plan_without_source", "the flow has no source"))?;
             let public = self.public_address(&flow.terms.id);
-            Source::open(named, &self.config.credentials, &self.config.file_roots, &public)
+            Source::open(named, &self.config.credentials, &self.config.file_roots, &self.digests, &public)
         })
     }
 

@@ -26,13 +26,13 @@ pub(crate) async fn serve(
 ) -> Result<HttpResponse, Problem> {
     let (flow_id, path) = split(request.uri().path())?;
     let flow_id = percent_decode_str(flow_id).decode_utf8().map_err(|_| no_route())?;
-    let is_inbox = plane.flows.by_id(&flow_id).is_some_and(|flow| flow.terms.role == Role::Consumer);
-    if is_inbox {
-        let permitted = permit::push(&plane, &request, &flow_id)?;
+    let flow = plane.flows.by_id(&flow_id);
+    if flow.as_ref().is_some_and(|flow| flow.terms.role == Role::Consumer) {
+        let permitted = permit::push(flow, &request)?;
         return inbox::receive(&plane, &permitted, &request, path, payload).await;
     }
-    let asked = Asked { flow_id: &flow_id, path, query: request.uri().query() };
-    let permitted = permit::pull(&plane, &request, asked)?;
+    let asked = Asked { path, query: request.uri().query() };
+    let permitted = permit::pull(flow, &request, asked)?;
     read(&plane, &forwarder, permitted, &request, payload, asked).await
 }
 

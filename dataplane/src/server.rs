@@ -26,7 +26,7 @@ use crate::store::StoreError;
 use crate::{local, public, signaling, watch};
 
 /// Bytes gathered before a write to a reader; with a chunk on top it stays below the size that actix keeps for reuse.
-const WRITE_BUFFER: usize = 64 * 1024;
+const WRITE_BUFFER: usize = 32 * 1024;
 /// How long a connection may stay silent between requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long the head of a request may take.

@@ -9,7 +9,7 @@ use policy_plan::Source as Named;
 use url::Url;
 
 use crate::config::Credential;
-use crate::files::FileSource;
+use crate::files::{Digests, FileSource};
 use crate::problem::{Fault, Problem};
 use crate::proxy::{Rewrite, Target};
 
@@ -29,6 +29,7 @@ impl Source {
         named: &Named,
         credentials: &HashMap<String, Credential>,
         roots: &HashMap<String, PathBuf>,
+        digests: &Digests,
         public: &str,
     ) -> Result<Self, Problem> {
         match named {
@@ -44,7 +45,7 @@ impl Source {
                 let folder = roots.get(root).ok_or_else(|| {
                     unusable("file_root_unknown", format!("there is no file root `{root}` in the configuration"))
                 })?;
-                FileSource::open(folder, path).map(Self::Files)
+                FileSource::open(folder, path, digests).map(Self::Files)
             }
         }
     }
@@ -120,7 +121,13 @@ mod tests {
             tenant: None,
         };
         let credentials = HashMap::from([("broker".to_owned(), credential)]);
-        Source::open(&named(base_url, Some("broker")), &credentials, &HashMap::new(), "http://dp/flows/1")
+        Source::open(
+            &named(base_url, Some("broker")),
+            &credentials,
+            &HashMap::new(),
+            &Digests::default(),
+            "http://dp/flows/1",
+        )
     }
 
     #[test]
@@ -139,7 +146,14 @@ mod tests {
     #[test]
     fn the_host_cannot_be_changed_by_a_path() {
         let none = HashMap::new();
-        let source = Source::open(&named("http://broker", None), &none, &HashMap::new(), "http://dp/flows/1").unwrap();
+        let source = Source::open(
+            &named("http://broker", None),
+            &none,
+            &HashMap::new(),
+            &Digests::default(),
+            "http://dp/flows/1",
+        )
+        .unwrap();
         let Source::Http(source) = source else { panic!("not http") };
         for path in ["/@evil/x", "/x@evil", "/:80@evil", "/%2e%2e/x", "/http://evil"] {
             let target = source.target(path, None).unwrap();
@@ -152,9 +166,13 @@ mod tests {
     #[test]
     fn what_the_configuration_lacks_is_named() {
         let none = HashMap::new();
-        let problem = Source::open(&named("http://b", Some("x")), &none, &HashMap::new(), "u").unwrap_err();
+        let problem =
+            Source::open(&named("http://b", Some("x")), &none, &HashMap::new(), &Digests::default(), "u").unwrap_err();
         assert_eq!(problem.code(), "credential_unknown");
         let files = Named::Files { root: "r".into(), path: String::new() };
-        assert_eq!(Source::open(&files, &none, &HashMap::new(), "u").unwrap_err().code(), "file_root_unknown");
+        assert_eq!(
+            Source::open(&files, &none, &HashMap::new(), &Digests::default(), "u").unwrap_err().code(),
+            "file_root_unknown"
+        );
     }
 }

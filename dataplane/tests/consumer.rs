@@ -5,6 +5,7 @@ mod support;
 
 use actix_web::HttpResponse;
 use dps_signaling::DataAddress;
+use policy_plan::Source;
 use serde_json::{Value, json};
 use support::{Flow, Played, World, broker, write};
 
@@ -36,8 +37,14 @@ async fn an_ngsi_ld_client_needs_no_change() {
     let world = World::new("").await;
     let url = format!("{}/ngsi-ld/v1/entities?type=A", world.local);
     assert_eq!(world.client.send("GET", &url, &[], "").await.status, 404);
-    let first = world.pull_http("tp-a", &source.url).await;
-    world.consume("tp-1", &first.address, &["traffic", "ngsi-ld"]).await;
+    let broker = |process: &str| {
+        let source = Source::Http { base_url: source.url.clone(), credential: None };
+        let mut plan = world.plan(process, Some(source));
+        plan.admission.paths = vec!["/ngsi-ld/v1/entities".into()];
+        plan
+    };
+    let first = world.pull(&broker("tp-a")).await;
+    world.consume("tp-1", &first.address, &["traffic"]).await;
     let reply = world.client.send("GET", &url, &[], "").await;
     assert_eq!((reply.status, reply.text().as_str()), (200, "GET /ngsi-ld/v1/entities?type=A"));
     let next = format!("<{}/ngsi-ld/v1/entities?offset=2>; rel=\"next\"", world.local);
@@ -45,9 +52,9 @@ async fn an_ngsi_ld_client_needs_no_change() {
     write(&world.shared(), "a.bin", b"x");
     let files = world.pull_files("tp-b", "a.bin").await;
     world.consume("tp-2", &files.address, &[]).await;
-    assert_eq!(world.client.send("GET", &url, &[], "").await.status, 200, "the labelled flow is meant");
-    let second = world.pull_http("tp-c", &source.url).await;
-    world.consume("tp-3", &second.address, &["ngsi-ld", "air"]).await;
+    assert_eq!(world.client.send("GET", &url, &[], "").await.status, 200, "the broker's flow is meant");
+    let second = world.pull(&broker("tp-c")).await;
+    world.consume("tp-3", &second.address, &["air"]).await;
     let reply = world.client.send("GET", &url, &[], "").await;
     assert_eq!((reply.status, reply.json()["code"].as_str()), (409, Some("several_transfers")));
     for tenant in ["tp-3", "air", "traffic"] {

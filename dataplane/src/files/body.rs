@@ -17,7 +17,7 @@ use crate::flow::Ticket;
 use crate::proxy::BrokenBody;
 
 /// Bytes read at once; the most that one stream keeps.
-const CHUNK: u64 = 128 * 1024;
+const CHUNK: u64 = 64 * 1024;
 
 /// A part of a file. A chunk is read only when the last one was taken. A file that became shorter breaks the body off.
 pub(crate) struct FileBody {

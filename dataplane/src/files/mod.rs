@@ -24,7 +24,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 pub(crate) use body::{Chunks, FileBody};
 use conditions::Verdict;
-use digest::{Digests, Version};
+pub(crate) use digest::Digests;
+use digest::Version;
 use range::Wanted;
 
 use crate::flow::Ticket;
@@ -59,11 +60,11 @@ struct Opened {
 }
 
 impl FileSource {
-    /// Opens what `path` below `root` is.
+    /// Opens what `path` below `root` is. Digests are shared by all sources, so that a file is hashed once.
     ///
     /// # Errors
     /// 400 when there is no such file or folder; the operator is at fault.
-    pub(crate) fn open(root: &Path, path: &str) -> Result<Self, Problem> {
+    pub(crate) fn open(root: &Path, path: &str, digests: &Digests) -> Result<Self, Problem> {
         let missing = |error: io::Error| {
             tracing::warn!(root = %root.display(), path, %error, "a file source cannot be opened");
             let detail = "the dataset's file or folder cannot be opened";
@@ -72,7 +73,7 @@ impl FileSource {
         let folder = Dir::open_ambient_dir(root, ambient_authority()).map_err(missing)?;
         let path = path.trim_matches('/').to_owned();
         let label = format!("{}/{path}", root.display());
-        let digests = Digests::default();
+        let digests = digests.clone();
         if path.is_empty() {
             return Ok(Self { folder: Arc::new(folder), single: None, label, digests });
         }
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn paths_that_lead_nowhere() {
         let folder = tempfile::tempdir().unwrap();
-        let source = FileSource::open(folder.path(), "").unwrap();
+        let source = FileSource::open(folder.path(), "", &Digests::default()).unwrap();
         for path in ["/../x", "/%2e%2e/x", "/a/.git/config", "/a%2fb", "/a%5cb", "/a%00b", "/%ff"] {
             assert_eq!(source.relative(path).unwrap_err().code(), "unknown_file", "{path}");
         }
@@ -305,10 +306,11 @@ mod tests {
     fn a_single_file_is_served_at_the_endpoint_itself() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.bin"), b"x").unwrap();
-        let source = FileSource::open(folder.path(), "a.bin").unwrap();
+        let digests = Digests::default();
+        let source = FileSource::open(folder.path(), "a.bin", &digests).unwrap();
         assert_eq!(source.relative("").unwrap(), "a.bin");
         assert!(source.relative("/other").is_err());
-        assert_eq!(FileSource::open(folder.path(), "none").unwrap_err().code(), "source_not_usable");
+        assert_eq!(FileSource::open(folder.path(), "none", &digests).unwrap_err().code(), "source_not_usable");
     }
 
     #[actix_web::test]
@@ -320,7 +322,7 @@ mod tests {
         std::os::unix::fs::symlink(outside.path().join("secret"), folder.path().join("link")).unwrap();
         std::fs::write(folder.path().join("real"), b"y").unwrap();
         std::os::unix::fs::symlink("real", folder.path().join("inside")).unwrap();
-        let source = FileSource::open(folder.path(), "").unwrap();
+        let source = FileSource::open(folder.path(), "", &Digests::default()).unwrap();
         for path in ["out/secret", "link", "out"] {
             assert!(source.find(path.to_owned()).await.is_err(), "{path}");
         }

@@ -20,6 +20,12 @@ use crate::problem::Problem;
 use crate::source::Source;
 use crate::token::TokenHash;
 
+/// Property of a data address that says which interface lies behind it, so that the consumer's data plane can offer the same.
+/// Data planes of other makers ignore it.
+pub(crate) const INTERFACE_PROPERTY: &str = "https://github.com/hansa-connector/hansa/ns/interface";
+/// The interface of an NGSI-LD broker; also a label of flows.
+pub(crate) const NGSI_LD: &str = "ngsi-ld";
+
 /// On which side of the transfer we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,6 +62,14 @@ impl Terms {
     /// Whether the partner gets an address and a token from us: it reads from us, or it writes to us.
     pub(crate) fn hands_out_address(&self) -> bool {
         matches!((self.role, self.direction), (Role::Provider, Direction::Pull) | (Role::Consumer, Direction::Push))
+    }
+
+    /// Whether the dataset is an NGSI-LD broker's: an HTTP source that admits paths of that interface.
+    pub(crate) fn serves_ngsi_ld(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| {
+            matches!(plan.source, Some(policy_plan::Source::Http { .. }))
+                && plan.admission.paths.iter().any(|path| path.starts_with("/ngsi-ld/"))
+        })
     }
 }
 
