@@ -68,6 +68,9 @@ async fn runs(arguments: Arguments) -> Result<bool> {
         println!("run {number}: {verdict}, {} s", began.elapsed().as_secs());
         good &= differences.is_empty();
     }
+    if !good && arguments.keep.is_none() {
+        println!("logs, settings and databases are in {}", temporary.keep().display());
+    }
     Ok(good)
 }
 

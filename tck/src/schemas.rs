@@ -1,8 +1,9 @@
 //! The JSON Schemas of DSP 2025-1, taken out of the kit's published jars when a test runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use jsonschema::{Registry, Validator};
 use serde_json::{Value, json};
@@ -45,11 +46,16 @@ const PLAIN: &[(&str, &[&str])] = &[
 pub struct Schemas(BTreeMap<&'static str, Validator>);
 
 impl Schemas {
-    /// Takes the schemas out of the kit into a temporary folder and compiles them.
+    /// The schemas, taken out of the kit when this is first asked for.
     ///
     /// # Errors
     /// When the kit cannot be fetched, or a schema is not usable.
-    pub fn load() -> Result<Self> {
+    pub fn published() -> Result<&'static Self> {
+        static PUBLISHED: LazyLock<Result<Schemas>> = LazyLock::new(Schemas::load);
+        PUBLISHED.as_ref().map_err(Clone::clone)
+    }
+
+    fn load() -> Result<Self> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("kit/run");
         let done = Command::new(&script).arg("schemas").arg(folder.path()).status().context(script.display())?;
@@ -93,26 +99,23 @@ impl Schemas {
         }
     }
 
-    /// What is wrong with everything that a recorder saw: requests to the connector and its answers.
-    pub fn faults_of(&self, exchanges: &[Exchange]) -> Vec<String> {
-        let mut faults = Vec::new();
-        for exchange in exchanges {
-            let path = exchange.request.path();
-            if path.ends_with("/.well-known/dspace-version") || path.ends_with("/health") {
-                continue;
-            }
-            let answer = serde_json::from_slice(&exchange.answer.body).unwrap_or_default();
-            for message in [exchange.request.json(), answer].iter().filter(|message| !message.is_null()) {
-                faults.extend(self.faults(message).into_iter().map(|fault| format!("{path}: {fault}")));
-            }
-        }
-        faults
+    /// What is wrong with these messages, in sentences.
+    pub fn faults_of(&self, messages: &[Value]) -> Vec<String> {
+        messages.iter().flat_map(|message| self.faults(message)).collect()
     }
 
     /// The types of message that there are schemas for.
-    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
-        self.0.keys().copied()
+    pub fn kinds(&self) -> BTreeSet<&'static str> {
+        self.0.keys().copied().collect()
     }
+}
+
+/// The messages of DSP among what recorders saw: requests and answers with a JSON body.
+pub fn messages(exchanges: &[Exchange]) -> Vec<Value> {
+    let plain = |path: &str| path.ends_with("/.well-known/dspace-version") || path.ends_with("/health");
+    let exchanges = exchanges.iter().filter(|exchange| !plain(exchange.request.path()));
+    let bodies = exchanges.flat_map(|exchange| [&exchange.request.body, &exchange.answer.body]);
+    bodies.filter_map(|body| serde_json::from_slice(body).ok()).collect()
 }
 
 /// Two slips of the published files that a strict validator stops at: a list of names whose items are given as

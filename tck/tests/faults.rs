@@ -29,7 +29,7 @@ struct Extent {
 fn extent() -> Extent {
     match std::env::var_os("HANSA_SOAK") {
         Some(_) => Extent { negotiations: 200, at_once: 8, pause_ms: 50..800 },
-        None => Extent { negotiations: 60, at_once: 4, pause_ms: 50..500 },
+        None => Extent { negotiations: 120, at_once: 4, pause_ms: 50..500 },
     }
 }
 

@@ -7,7 +7,7 @@ use tck::schemas::Schemas;
 
 #[test]
 fn the_published_schemas_tell_right_from_wrong() {
-    let schemas = Schemas::load().unwrap();
+    let schemas = Schemas::published().unwrap();
     let offer = messages::open_offer("urn:offer:1", "dataset-1");
     let agreement = messages::agreement(&offer, "did:web:a", "did:web:b", "2026-01-01T00:00:00Z");
     let good = [

@@ -4,17 +4,23 @@
 
 mod story;
 
+use std::collections::BTreeSet;
+
+use tck::management::text;
 use tck::pair::Pair;
 use tck::postgres::Postgres;
 use tck::recorder::Recorder;
-use tck::schemas::Schemas;
+use tck::schemas::{self, Schemas};
 
-fn assert_valid(pair: &Pair) {
-    let schemas = Schemas::load().unwrap();
+/// Everything that was said is valid; gives back which types of message it was.
+fn assert_valid(pair: &Pair) -> BTreeSet<String> {
+    let schemas = Schemas::published().unwrap();
     let exchanges: Vec<_> = pair.recorders().iter().flat_map(Recorder::exchanges).collect();
-    assert!(!exchanges.is_empty(), "the recorders saw nothing");
-    let faults = schemas.faults_of(&exchanges);
+    let messages = schemas::messages(&exchanges);
+    assert!(!messages.is_empty(), "the recorders saw nothing");
+    let faults = schemas.faults_of(&messages);
     assert!(faults.is_empty(), "messages that are not valid:\n{}", faults.join("\n"));
+    messages.iter().map(|message| text(message, "@type").to_owned()).collect()
 }
 
 /// Every part of the story as a test of its own, on SQLite.
@@ -33,7 +39,10 @@ macro_rules! on_sqlite {
             let databases = ["provider", "consumer"].map(|name| Some(server.database(name).unwrap()));
             let pair = Pair::start_on(databases).await.unwrap();
             $(story::$part(&pair).await;)*
-            assert_valid(&pair);
+            let said = assert_valid(&pair);
+            let missing: Vec<_> =
+                Schemas::published().unwrap().kinds().into_iter().filter(|&kind| !said.contains(kind)).collect();
+            assert!(missing.is_empty(), "the story leaves out {missing:?}");
         }
     };
 }
@@ -48,4 +57,5 @@ on_sqlite! {
     a_repeated_request_finds_the_same_process
     http_data_flows_until_the_transfer_ends
     a_file_arrives_whole_and_in_parts
+    a_transfer_without_an_agreement_is_refused
 }

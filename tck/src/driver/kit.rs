@@ -23,14 +23,21 @@ pub enum Verdict {
     Skip,
 }
 
-/// Runs the tests and prints what the kit prints; gives back the verdict on each, by the kit's name for it.
-pub(super) async fn run(script: &Path, settings: &Path, only: Option<&str>) -> Result<Vec<(String, Verdict)>> {
+/// Runs the tests and prints the result of each, or with `verbose` everything that the kit prints. Gives back the verdict
+/// on each test, by the kit's name for it.
+pub(super) async fn run(
+    script: &Path,
+    settings: &Path,
+    only: Option<&str>,
+    verbose: bool,
+) -> Result<Vec<(String, Verdict)>> {
     let mut child = Command::new(script)
         .arg("dsp")
         .arg(settings)
         .args(only)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(if verbose { Stdio::inherit() } else { Stdio::null() })
         .kill_on_drop(true)
         .spawn()
         .context(script.display())?;
@@ -40,13 +47,17 @@ pub(super) async fn run(script: &Path, settings: &Path, only: Option<&str>) -> R
         let mut ended = false;
         let mut lines = BufReader::new(output).lines();
         while let Some(line) = lines.next_line().await.context("the kit's output")? {
-            if !line.trim().is_empty() {
+            if verbose || line.starts_with("TEST ") || line.starts_with("RESULT ") {
                 println!("{line}");
             }
             verdicts.extend(verdict(&line));
             ended |= line.starts_with("RESULT ");
         }
-        if ended { Ok(verdicts) } else { Err(Error::new("the kit ended before it told its result")) }
+        if ended {
+            Ok(verdicts)
+        } else {
+            Err(Error::new("the kit ended before it told its result; `--verbose` shows why"))
+        }
     };
     let verdicts = tokio::time::timeout(LIMIT, read).await.context("the kit did not end in time")??;
     child.wait().await.context("the kit")?;

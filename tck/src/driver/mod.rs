@@ -72,7 +72,7 @@ pub async fn run(plan: &Plan, folder: &Path) -> Result<Vec<(String, Verdict)>> {
     let file = folder.join("kit.properties");
     std::fs::write(&file, settings::with_subjects(settings, &subjects))
         .map_err(|error| crate::Error::new(format!("{}: {error}", file.display())))?;
-    let outcome = kit::run(&plan.kit, &file, plan.only.as_deref()).await;
+    let outcome = kit::run(&plan.kit, &file, plan.only.as_deref(), plan.verbose).await;
     operator.abort();
     triggers.stop().await;
     outcome

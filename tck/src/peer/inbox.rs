@@ -15,7 +15,7 @@ struct State {
     requests: Vec<Incoming>,
     /// Process id, ours or theirs, to the process.
     processes: HashMap<String, Process>,
-    refusals: Vec<Refusal>,
+    faults: Vec<Fault>,
 }
 
 #[derive(Clone)]
@@ -26,10 +26,12 @@ struct Process {
     state: String,
 }
 
-struct Refusal {
+struct Fault {
     path_end: String,
     status: u16,
     left: usize,
+    /// The message is taken all the same; only the sender does not learn of it.
+    taken: bool,
 }
 
 /// Shared by the server and the test.
@@ -41,23 +43,20 @@ impl Inbox {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn requests(&self) -> Vec<Incoming> {
-        self.state().requests.clone()
-    }
-
-    /// The bodies of everything that was accepted.
+    /// The bodies of everything that was taken, oldest first.
     pub(super) fn messages(&self) -> Vec<Value> {
         self.state().requests.iter().map(Incoming::json).filter(Value::is_object).collect()
     }
 
-    pub(super) fn refuse(&self, path_end: &str, status: u16, times: usize) {
-        self.state().refusals.push(Refusal { path_end: path_end.to_owned(), status, left: times });
+    pub(super) fn fault(&self, path_end: &str, status: u16, times: usize, taken: bool) {
+        self.state().faults.push(Fault { path_end: path_end.to_owned(), status, left: times, taken });
     }
 
-    pub(super) fn set_state(&self, pid: &str, wire: &str) {
-        if let Some(process) = self.state().processes.get_mut(pid) {
-            wire.clone_into(&mut process.state);
-        }
+    pub(super) fn knows(&self, consumer_pid: &str, provider_pid: &str, state: &str) {
+        let (consumer_pid, provider_pid) = (consumer_pid.to_owned(), provider_pid.to_owned());
+        let key = consumer_pid.clone();
+        let process = Process { kind: messages::NEGOTIATION, consumer_pid, provider_pid, state: state.to_owned() };
+        self.state().processes.insert(key, process);
     }
 
     pub(super) fn handler(&self) -> Handler {
@@ -71,9 +70,15 @@ impl Inbox {
 
 impl State {
     fn answer(&mut self, request: Incoming) -> Outgoing {
-        if let Some(refusal) = self.refusals.iter_mut().find(|r| r.left > 0 && request.path().ends_with(&r.path_end)) {
-            refusal.left -= 1;
-            return Outgoing::empty(refusal.status);
+        let mut instead = None;
+        if request.method == "POST"
+            && let Some(fault) = self.faults.iter_mut().find(|f| f.left > 0 && request.path().ends_with(&f.path_end))
+        {
+            fault.left -= 1;
+            instead = Some(Outgoing::empty(fault.status));
+            if !fault.taken {
+                return Outgoing::empty(fault.status);
+            }
         }
         let answer = match (request.method.as_str(), request.path()) {
             ("GET", path) => self.show(path),
@@ -83,7 +88,7 @@ impl State {
             _ => Outgoing::empty(200),
         };
         self.requests.push(request);
-        answer
+        instead.unwrap_or(answer)
     }
 
     /// The answer to an initial message; a repeated one finds the process of the first time.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::management::text;
-use crate::server::{Incoming, Server};
+use crate::server::Server;
 use crate::{Context as _, Error, Result, wait};
 
 use inbox::Inbox;
@@ -49,19 +49,24 @@ impl Peer {
         self.server.stop().await;
     }
 
-    /// Every request that came in, oldest first.
-    pub fn received(&self) -> Vec<Incoming> {
-        self.inbox.requests()
+    /// Every message of this type that was taken, oldest first.
+    pub fn messages(&self, kind: &str) -> Vec<Value> {
+        self.inbox.messages().into_iter().filter(|message| text(message, "@type") == kind).collect()
     }
 
-    /// Lets the next requests whose path ends so be answered with this status, as often as said.
-    pub fn refuse(&self, path_end: &str, status: u16, times: usize) {
-        self.inbox.refuse(path_end, status, times);
+    /// Answers the next messages whose path ends so with this status, as often as said, without taking them.
+    pub fn refuses(&self, path_end: &str, status: u16, times: usize) {
+        self.inbox.fault(path_end, status, times, false);
     }
 
-    /// Sets the state that our GET of this process shows.
-    pub fn shows(&self, pid: &str, state: &str) {
-        self.inbox.set_state(pid, state);
+    /// Takes the next messages whose path ends so, but answers as a gateway does that has lost the answer.
+    pub fn loses_answers(&self, path_end: &str, times: usize) {
+        self.inbox.fault(path_end, 502, times, true);
+    }
+
+    /// From now on shows a negotiation that we began as consumer, in this state.
+    pub fn knows(&self, consumer_pid: &str, provider_pid: &str, state: &str) {
+        self.inbox.knows(consumer_pid, provider_pid, state);
     }
 
     /// Waits for a message of this type that fits.

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tck::management::{Kind, text};
-use tck::pair::{FILES, Pair, counterpart, read};
+use tck::pair::{FILES, Pair, THIRD, counterpart, read};
+use tck::peer::messages;
 use tck::wait;
 
 const TRANSFER: Kind = Kind::Transfer;
@@ -97,4 +98,17 @@ pub async fn a_file_arrives_whole_and_in_parts(pair: &Pair) {
     pair.provider.api().command(TRANSFER, &theirs, "complete", json!({})).await.unwrap();
     pair.consumer.api().reaches(TRANSFER, id, &["COMPLETED"]).await.unwrap();
     refuses(&endpoint).await;
+}
+
+pub async fn a_transfer_without_an_agreement_is_refused(pair: &Pair) {
+    let agreement = pair.agreement(&pair.http_dataset("not-for-all")).await.unwrap();
+    let address = format!("{}/dsp/2025-1/transfers/request", pair.provider.control.root());
+    // The third participant knows the agreement's id, but it is not its agreement.
+    for agreement in [agreement.as_str(), "urn:uuid:0000"] {
+        let request = messages::transfer_request(&messages::new_id(), &pair.third.url(), agreement, "HttpData-PULL");
+        let (status, error) = pair.third.post(&address, &request).await.unwrap();
+        assert_eq!((status, text(&error, "@type")), (400, "TransferError"), "{error}");
+    }
+    let transfers = pair.provider.api().all("/transfers").await.unwrap();
+    assert!(!transfers.iter().any(|transfer| text(transfer, "counterPartyId") == THIRD));
 }

@@ -5,7 +5,10 @@ mod data;
 mod negotiation;
 
 pub use catalog::{a_catalog_shows_what_the_caller_may_see, a_long_catalog_comes_in_pages};
-pub use data::{a_file_arrives_whole_and_in_parts, http_data_flows_until_the_transfer_ends};
+pub use data::{
+    a_file_arrives_whole_and_in_parts, a_transfer_without_an_agreement_is_refused,
+    http_data_flows_until_the_transfer_ends,
+};
 pub use negotiation::{
     a_counter_offer_is_agreed_on, a_refusal_names_rule_and_fact, a_repeated_request_finds_the_same_process,
     an_agreement_is_reached_and_kept_on_both_sides, the_provider_makes_the_first_offer,
