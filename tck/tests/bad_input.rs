@@ -295,3 +295,44 @@ async fn a_bad_management_request_is_a_problem_of_the_caller() {
     assert_eq!(api.call(reqwest::Method::GET, "/negotiations/none", None).await.unwrap().0, 404);
     scene.unchanged().await;
 }
+
+/// Requests to a listener that is not for partners, with the secret it asks for or another one.
+async fn ask(method: reqwest::Method, address: &str, secret: &str, body: &str) -> u16 {
+    let request = reqwest::Client::new().request(method, address).bearer_auth(secret).body(body.to_owned());
+    request.header("content-type", "application/json").send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_listeners_between_the_planes_refuse_strangers_and_nonsense() {
+    let scene = Scene::start().await;
+    let (control, data) = (&scene.connector.control, &scene.connector.data);
+    let secret = control.signaling_token();
+    let addresses = [
+        (reqwest::Method::PUT, format!("{}/dataplanes", control.signaling())),
+        (reqwest::Method::POST, format!("{}/dataflows/prepare", data.signaling())),
+        (reqwest::Method::POST, format!("{}/dataflows/start", data.signaling())),
+        (reqwest::Method::PUT, format!("{}/controlplanes", data.signaling())),
+    ];
+    for (method, address) in addresses {
+        for stranger in ["", "wrong", control.api().token()] {
+            assert_eq!(ask(method.clone(), &address, stranger, "{}").await, 401, "{address}");
+        }
+        for nonsense in ["", "{", "[]", "7", "{}", "{\"processId\": 7}", "\u{0}"] {
+            let status = ask(method.clone(), &address, secret, nonsense).await;
+            assert!((400..500).contains(&status), "{address} `{nonsense}`: {status}");
+        }
+    }
+    let post = reqwest::Method::POST;
+    for event in ["prepared", "started", "completed", "errored", "nothing"] {
+        let address = format!("{}/transfers/urn:uuid:0000/dataflow/{event}", control.signaling());
+        assert_eq!(ask(post.clone(), &address, "wrong", "{}").await, 401, "{event}");
+        assert_eq!(ask(post.clone(), &address, secret, "{}").await, 404, "{event}");
+    }
+    let planes = scene.connector.api().all("/data-planes").await.unwrap();
+    assert_eq!(planes.len(), 1, "{planes:?}");
+    for path in ["/flows/none", "/flows/none/a", "/flows/../../etc/passwd", "/flows/%2e%2e/x", "/none"] {
+        let status = ask(reqwest::Method::GET, &format!("{}{path}", data.public()), "guess", "").await;
+        assert!((400..500).contains(&status), "{path}: {status}");
+    }
+    scene.unchanged().await;
+}

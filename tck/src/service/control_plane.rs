@@ -195,11 +195,6 @@ impl ControlPlane {
         self.process.id()
     }
 
-    /// The end of its log.
-    pub fn log(&self) -> String {
-        self.process.tail()
-    }
-
     /// Ends it with SIGKILL. Its folder stays.
     pub fn kill(&mut self) {
         self.process.kill();

@@ -112,14 +112,9 @@ impl DataPlane {
         url(self.public)
     }
 
-    /// Its process id.
-    pub fn process_id(&self) -> u32 {
-        self.process.id()
-    }
-
-    /// The end of its log.
-    pub fn log(&self) -> String {
-        self.process.tail()
+    /// Where the control plane gives its signals.
+    pub fn signaling(&self) -> String {
+        url(self.signaling)
     }
 
     /// Ends it with SIGKILL. Its folder stays.
