@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::arguments::{Id, ProcessList, Transfer, TransferCommand};
 use super::client::{Client, read_object, text};
@@ -12,6 +13,10 @@ use super::show::{Column, Printer};
 use super::wait::{self, Goal, Verdict};
 
 const KIND: &str = "transfers";
+/// Longest wait for our own data plane after the start of a transfer.
+const DATA_PLANE_PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between two looks at it.
+const DATA_PLANE_PAUSE: Duration = Duration::from_millis(10);
 const COLUMNS: [Column; 7] = [
     ("transfer", "/id"),
     ("role", "/role"),
@@ -73,7 +78,25 @@ pub(super) async fn started(client: &Client, id: &str, patience: Duration) -> Ou
         "TERMINATED" | "TERMINATING" => Verdict::Failed,
         _ => Verdict::Pending,
     };
-    wait::until(client, Goal { kind: KIND, what: "the transfer", id, judge }, patience).await
+    let started = wait::until(client, Goal { kind: KIND, what: "the transfer", id, judge }, patience).await?;
+    readable(client, started).await
+}
+
+/// Waits until our own data plane knows of the start too, which takes a moment and is no event; a transfer without a local
+/// address, such as a push, is given back as it is.
+async fn readable(client: &Client, mut transfer: Value) -> Outcome<Value> {
+    let id = text(&transfer, "id").to_owned();
+    let expected = text(&transfer, "role") == "consumer" && text(&transfer, "format") == "HttpData-PULL";
+    let deadline = Instant::now() + DATA_PLANE_PATIENCE;
+    while expected
+        && text(&transfer, "state") == "STARTED"
+        && text(&transfer, "localEndpoint").is_empty()
+        && Instant::now() < deadline
+    {
+        tokio::time::sleep(DATA_PLANE_PAUSE).await;
+        transfer = client.get(&[KIND, &id]).await?;
+    }
+    Ok(transfer)
 }
 
 async fn work(client: &Client, print: Printer, command: TransferCommand) -> Outcome {
