@@ -20,7 +20,7 @@ deny() { scripts/deny.sh; }
 build() { cargo build --release --workspace --bins --locked; }
 # The store's tests run on SQLite and on the PostgreSQL server that this starts.
 tests() { scripts/with-postgres.sh cargo test --workspace --locked; }
-doc() { scripts/config-reference.sh --check && scripts/doc.sh; }
+doc() { scripts/config-reference.sh --check && scripts/run-docs.sh docs/src/quick-start.md && scripts/doc.sh; }
 tck() { scripts/tck.sh --runs 2; }
 demo() { scripts/demo.sh; }
 soak() { HANSA_SOAK=1 cargo test --workspace --locked --test faults -- --nocapture; }
@@ -32,7 +32,7 @@ describe() {
     deny) say 'licences, banned crates, sources, advisories' ;;
     build) say 'the binaries that ship, release profile' ;;
     tests) say 'unit tests, and tests of whole services: SQLite, PostgreSQL, faults' ;;
-    doc) say 'manual and reference, warnings as errors' ;;
+    doc) say 'quick start as written, manual and reference, warnings as errors' ;;
     tck) say 'the official kit of the Dataspace Protocol, twice' ;;
     demo) say 'two cities, from start to end' ;;
     interop) say 'parts that others wrote: schemas, a data plane' ;;
