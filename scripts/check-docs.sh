@@ -40,7 +40,7 @@ while read -r page; do
   listed=${page#docs/src/}
   [ "$listed" = SUMMARY.md ] || grep -qF "($listed)" docs/src/SUMMARY.md || grep -qF "(./$listed)" docs/src/SUMMARY.md ||
     fault "$page is not in docs/src/SUMMARY.md"
-done < <(find docs/src -name '*.md' | sort)
+done < <(find -L docs/src -name '*.md' | sort)
 
 # A code that the manual explains is one that the programs say.
 while read -r code; do
