@@ -22,7 +22,7 @@ use crate::permit::{self, Permitted};
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
 use crate::proxy::{Forwarder, Rewrite, Target};
-use crate::public::{no_route, split};
+use crate::public::{no_route, refuse_trace, split};
 
 const NGSI_LD_PATH: &str = "/ngsi-ld/";
 const TENANT: &str = "ngsild-tenant";
@@ -37,6 +37,7 @@ pub(crate) async fn serve(
     plane: Data<Plane>,
     forwarder: Data<Forwarder>,
 ) -> Result<HttpResponse, Problem> {
+    refuse_trace(&request)?;
     authenticate(&plane, &request)?;
     let path = request.uri().path();
     let base = &plane.config.local.public_url;

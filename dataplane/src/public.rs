@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::percent_decode_str;
@@ -24,6 +25,7 @@ pub(crate) async fn serve(
     plane: Data<Plane>,
     forwarder: Data<Forwarder>,
 ) -> Result<HttpResponse, Problem> {
+    refuse_trace(&request)?;
     let (flow_id, path) = split(request.uri().path())?;
     let flow_id = percent_decode_str(flow_id).decode_utf8().map_err(|_| no_route())?;
     let flow = plane.flows.by_id(&flow_id);
@@ -54,6 +56,14 @@ async fn read(
         }
         Source::Files(source) => source.serve(request, asked.path, permitted.into_ticket()).await,
     }
+}
+
+/// TRACE would show a caller what a proxy adds, and CONNECT is no request for data: both are refused before anything else.
+pub(crate) fn refuse_trace(request: &HttpRequest) -> Result<(), Problem> {
+    if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
+        return Err(Problem::method_not_allowed("GET, HEAD, POST", "this method is never admitted"));
+    }
+    Ok(())
 }
 
 /// Splits `/flows/{id}/rest` into the id and the rest, both percent-encoded.

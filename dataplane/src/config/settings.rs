@@ -24,7 +24,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("workers", Some("0"), "Threads for each of the public and local listeners; 0 means one for each core."),
     setting("drain_seconds", Some("10"), "How long running requests may go on after SIGTERM."),
     setting("log.format", Some("text"), "`text` for people or `json`, one object in a line."),
-    setting("log.filter", Some("info"), "What is logged, in the syntax of tracing's EnvFilter."),
+    setting(
+        "log.filter",
+        Some("info,actix_http=off,actix_server=warn"),
+        "What is logged, in the syntax of tracing's EnvFilter.",
+    ),
     setting("public.listen", Some("127.0.0.1:8290"), "Address of the listener for partners."),
     setting("public.public_url", None, "Its address as partners see it. Required unless it listens on loopback."),
     setting("public.cert_file", None, "PEM certificate chain; with it the listener speaks TLS."),

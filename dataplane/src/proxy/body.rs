@@ -62,15 +62,20 @@ impl MessageBody for StreamedBody {
                         _ => continue,
                     }
                 }
-                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(BrokenBody::Source(error.to_string())))),
+                Poll::Ready(Some(Err(error))) => broken(BrokenBody::Source(error.to_string())),
                 Poll::Ready(None) => Poll::Ready(None),
                 Poll::Pending => match self.idle.poll(context) {
-                    Poll::Ready(()) => Poll::Ready(Some(Err(BrokenBody::Stalled))),
+                    Poll::Ready(()) => broken(BrokenBody::Stalled),
                     Poll::Pending => Poll::Pending,
                 },
             };
         }
     }
+}
+
+fn broken(reason: BrokenBody) -> Poll<Option<Result<Bytes, BrokenBody>>> {
+    tracing::warn!(%reason, "an answer was broken off");
+    Poll::Ready(Some(Err(reason)))
 }
 
 impl fmt::Debug for StreamedBody {
