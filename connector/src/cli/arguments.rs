@@ -134,7 +134,7 @@ pub(super) struct Init {
     #[arg(long, value_name = "ID")]
     pub participant_id: Option<String>,
     /// The first of the ports on 127.0.0.1: three for the control plane, and from the eighth on three for the data plane
-    #[arg(long, default_value_t = 8282, value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    #[arg(long, default_value_t = super::init::DEFAULT_PORT, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     pub port: u16,
     /// How partners reach the Dataspace Protocol, when not at that port
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
@@ -560,7 +560,7 @@ pub(super) enum WebhookCommand {
 pub(super) struct NewWebhook {
     /// Address that gets the events
     #[arg(value_hint = ValueHint::Url)]
-    pub url: String,
+    pub receiver: String,
     /// Kind of events, such as negotiation.finalized or transfer.*; can be repeated
     #[arg(long = "event", value_name = "KIND", required = true)]
     pub events: Vec<String>,
@@ -604,6 +604,27 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_hides_an_option_of_the_connection() {
+        fn check(command: &clap::Command, global: &[&str]) {
+            for inner in command.get_subcommands() {
+                for argument in inner.get_arguments() {
+                    assert!(
+                        !global.contains(&argument.get_id().as_str()),
+                        "{} {}",
+                        inner.get_name(),
+                        argument.get_id()
+                    );
+                }
+                check(inner, global);
+            }
+        }
+        let command = Arguments::command();
+        let global: Vec<&str> = command.get_arguments().map(|argument| argument.get_id().as_str()).collect();
+        assert!(global.contains(&"url"), "{global:?}");
+        check(&command, &global);
     }
 
     #[test]

@@ -17,6 +17,8 @@ const MANAGEMENT_FILE: &str = "management.token";
 const DATA_PLANE_FILE: &str = "hansa-dataplane.toml";
 /// Where the first port of the data plane is, counted from the first port of all.
 const DATA_PLANE_PORTS: u16 = 8;
+/// The first port when none is named.
+pub(super) const DEFAULT_PORT: u16 = 8282;
 
 /// Prepares a folder. Nothing that is there is overwritten.
 ///
@@ -144,22 +146,23 @@ token_file = "{DATA_DIR}/{SIGNALING_FILE}"
 }
 
 fn advice(options: &Init, id: &str) -> String {
-    let mut text = format!("{id} is ready in {}. Next:\n\n", options.dir.display());
+    let mut steps = Vec::new();
     if options.dir != Path::new(".") {
+        steps.push((format!("cd {}", options.dir.display()), ""));
+    }
+    steps.push(("hansa serve".to_owned(), "the control plane"));
+    steps.push((format!("hansa-dataplane --config {DATA_PLANE_FILE}"), "the data plane, in a second terminal"));
+    if options.port != DEFAULT_PORT {
+        steps.push((format!("export HANSA_URL=http://127.0.0.1:{}", options.port + 1), "where commands go"));
+    }
+    steps.push(("hansa status".to_owned(), "in a third terminal"));
+    let mut text = format!("{id} is ready in {}. Next:\n\n", options.dir.display());
+    for (command, meaning) in steps {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  cd {}", options.dir.display());
+        let _ = writeln!(text, "{}", format!("  {command:<48}{meaning}").trim_end());
     }
-    text.push_str("  hansa serve                                        # the control plane\n");
-    let _ = writeln!(text, "  hansa-dataplane --config {DATA_PLANE_FILE}     # in another terminal: the data plane");
-    if options.port != 8282 {
-        let _ = writeln!(
-            text,
-            "  export HANSA_URL=http://127.0.0.1:{}                # where commands go",
-            options.port + 1
-        );
-    }
-    text.push_str("  hansa status                                       # in a third one\n\n");
-    let _ = writeln!(text, "The token of the management API is in {DATA_DIR}/{MANAGEMENT_FILE}; only you can read it.");
+    let _ =
+        writeln!(text, "\nThe token of the management API is in {DATA_DIR}/{MANAGEMENT_FILE}; only you can read it.");
     text
 }
 

@@ -306,7 +306,7 @@ fn data_plane(options: &NewDataPlane) -> Outcome<Map<String, Value>> {
 fn webhook(options: &NewWebhook) -> Outcome<Map<String, Value>> {
     let mut webhook = Map::new();
     put_text(&mut webhook, "id", options.id.as_ref());
-    put_text(&mut webhook, "url", Some(&options.url));
+    put_text(&mut webhook, "url", Some(&options.receiver));
     put_list(&mut webhook, "events", &options.events);
     if let Some(path) = &options.secret_file {
         let secret = read_secret(path)?;

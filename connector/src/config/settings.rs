@@ -81,7 +81,12 @@ pub const SETTINGS: &[Setting] = &[
         "Folder for the database and for what is made at the first start.",
     ),
     setting("log.format", Kind::Text, Some("text"), "`text` for people or `json`, one object in a line."),
-    setting("log.filter", Kind::Text, Some("info"), "What is logged, in the syntax of tracing's EnvFilter."),
+    setting(
+        "log.filter",
+        Kind::Text,
+        Some("info,actix_server=warn,sea_orm_migration=warn"),
+        "What is logged, in the syntax of tracing's EnvFilter.",
+    ),
     setting(
         "database.url",
         Kind::Secret,
