@@ -3,8 +3,8 @@
 //! While negotiations and transfers run, one of the four processes after the other is killed and started again. In the
 //! end both sides must tell the same story, and everything that was acknowledged must be in it.
 //!
-//! `HANSA_SOAK=1` takes 200 negotiations instead of a few. The random choices follow from a number that is printed;
-//! `HANSA_FAULT_SEED` gives it again.
+//! `HANSA_SOAK=1` takes 200 negotiations, on SQLite and then on PostgreSQL. The random choices follow from a number that
+//! is printed; `HANSA_FAULT_SEED` gives it again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,7 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 use tck::management::{Kind, Management, text};
 use tck::pair::{PROVIDER, Pair, read, readable};
+use tck::postgres::Postgres;
 use tck::wait;
 
 /// How long one process may take to its end while others are being killed around it.
@@ -26,10 +27,15 @@ struct Extent {
     pause_ms: std::ops::Range<u64>,
 }
 
+fn soak() -> bool {
+    std::env::var_os("HANSA_SOAK").is_some()
+}
+
 fn extent() -> Extent {
-    match std::env::var_os("HANSA_SOAK") {
-        Some(_) => Extent { negotiations: 200, at_once: 8, pause_ms: 50..800 },
-        None => Extent { negotiations: 120, at_once: 4, pause_ms: 50..500 },
+    if soak() {
+        Extent { negotiations: 200, at_once: 8, pause_ms: 50..800 }
+    } else {
+        Extent { negotiations: 120, at_once: 4, pause_ms: 50..500 }
     }
 }
 
@@ -181,8 +187,16 @@ async fn killed_processes_lose_nothing_and_double_nothing() {
     let seed = seed();
     println!("HANSA_FAULT_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
+    survive(Pair::start().await.unwrap(), &mut random).await;
+    if soak() {
+        let server = Postgres::start().unwrap();
+        let databases = ["provider", "consumer"].map(|name| Some(server.database(name).unwrap()));
+        survive(Pair::start_on(databases).await.unwrap(), &mut random).await;
+    }
+}
+
+async fn survive(mut pair: Pair, random: &mut StdRng) {
     let extent = extent();
-    let mut pair = Pair::start().await.unwrap();
     pair.publish("data", &json!([{"action": "use"}]), &json!({})).await.unwrap();
 
     let api = pair.consumer.api().clone();
@@ -196,8 +210,7 @@ async fn killed_processes_lose_nothing_and_double_nothing() {
             })
         })
         .collect();
-    let kills =
-        havoc(&mut pair, &mut random, extent.pause_ms, || stories.iter().all(|story| story.is_finished())).await;
+    let kills = havoc(&mut pair, random, extent.pause_ms, || stories.iter().all(|story| story.is_finished())).await;
     for story in stories {
         story.await.unwrap();
     }
