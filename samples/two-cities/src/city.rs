@@ -74,7 +74,9 @@ impl City {
     /// When the folder cannot be made or ports run out.
     pub fn found(name: &'static str, key: &'static str, run: &Path, programs: &Programs) -> Result<Self, Fault> {
         let folder = run.join(key);
-        std::fs::create_dir_all(folder.join("open-data")).map_err(|error| Fault::file(&folder, &error))?;
+        for name in ["open-data", "hansa-data"] {
+            std::fs::create_dir_all(folder.join(name)).map_err(|error| Fault::file(&folder, &error))?;
+        }
         let [dsp, management, signaling, data_public, data_signaling, data_local, source] = ports::free()?;
         let ports = Ports { dsp, management, signaling, data_public, data_signaling, data_local, source };
         let hansa = Hansa::new(&programs.hansa, name, &folder, format!("http://127.0.0.1:{management}"));
@@ -133,6 +135,7 @@ impl City {
         let path = |name: &str| self.folder.join(name);
         template::write(&path("hansa.toml"), include_str!("../config/hansa.toml"), &values)?;
         template::write(&path("hansa-dataplane.toml"), include_str!("../config/hansa-dataplane.toml"), &values)?;
+        write_secret(&self.hansa.token_file, &secret())?;
         write_secret(&path("signaling.token"), &secret())?;
         write_secret(&path("broker.authorization"), &format!("Bearer {}", self.broker_token))
     }

@@ -11,7 +11,8 @@ use crate::tell::Teller;
 /// The command line of one city.
 #[derive(Debug)]
 pub struct Hansa {
-    program: PathBuf,
+    /// The program.
+    pub program: PathBuf,
     city: String,
     folder: PathBuf,
     /// Address of the management API.
@@ -30,7 +31,7 @@ pub struct Refused {
 impl Hansa {
     /// The command line for the control plane at `url`.
     pub fn new(program: &Path, city: &str, folder: &Path, url: String) -> Self {
-        let token_file = folder.join("management.token");
+        let token_file = folder.join("hansa-data/management.token");
         Self { program: program.to_owned(), city: city.to_owned(), folder: folder.to_owned(), url, token_file }
     }
 
@@ -41,11 +42,6 @@ impl Hansa {
     pub fn token(&self) -> Result<String, Fault> {
         let text = std::fs::read_to_string(&self.token_file).map_err(|error| Fault::file(&self.token_file, &error))?;
         Ok(text.trim().to_owned())
-    }
-
-    /// The program with the options that a person needs to type.
-    pub fn typed(&self) -> String {
-        format!("{} --url {} --token-file {}", self.program.display(), self.url, self.token_file.display())
     }
 
     /// Runs a command and gives back what it printed as JSON.

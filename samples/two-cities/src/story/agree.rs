@@ -94,7 +94,9 @@ async fn twice(stage: &Stage, tell: &Teller, received: &mut Vec<Received>) -> Re
     let (before, id) = (one.get("intensity").cloned().unwrap_or_default(), text(one, "/id")?);
     let begun = Instant::now();
     loop {
+        let asked = Instant::now();
         let answer = read::get(&client, &address).await?.successful("the second read")?;
+        let took = asked.elapsed();
         let entities = answer.json()?;
         let again = entities.as_array().into_iter().flatten().find(|entity| entity.get("id") == one.get("id"));
         let after = again.and_then(|entity| entity.get("intensity")).cloned().unwrap_or_default();
@@ -104,7 +106,7 @@ async fn twice(stage: &Stage, tell: &Teller, received: &mut Vec<Received>) -> Re
                 city: "Belmark",
                 what: format!("{} traffic counters, again", entities.as_array().map_or(0, Vec::len)),
                 bytes: answer.body.len() as u64,
-                took: Duration::ZERO,
+                took,
             });
             return Ok(());
         }

@@ -54,7 +54,7 @@ pub(super) async fn suspend_and_resume(
     let (endpoint, provider_id) = tell
         .step("Arvenna suspends a transfer while Belmark downloads: the stream is cut", cut(stage, tell, &path))
         .await?;
-    tell.step("Belmark's next read is refused", refused(tell, &endpoint)).await?;
+    tell.step("Belmark's next read is refused", refused(stage, tell, &endpoint)).await?;
     tell.step("Arvenna lets it go on; Belmark fetches the rest", rest(stage, tell, &provider_id, &endpoint, &path))
         .await?;
     let bytes = std::fs::metadata(&path).map_or(0, |data| data.len());
@@ -64,13 +64,9 @@ pub(super) async fn suspend_and_resume(
 }
 
 async fn cut(stage: &Stage, tell: &Teller, path: &Path) -> Result<(String, String), Fault> {
-    let agreements = stage.belmark.hansa.run(tell, &["agreement", "list"]).await?;
-    let items = agreements.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-    let agreement = items.iter().find(|item| item.get("datasetId").and_then(Value::as_str) == Some(COMMUTERS));
-    let agreement = agreement.ok_or_else(|| Fault::new("Belmark has no agreement on the file"))?;
-    let transfer = stage.belmark.hansa.run(tell, &["transfer", text(agreement, "/id")?]).await?;
+    let agreement = only(stage.belmark.hansa.run(tell, &["agreements", "--dataset", COMMUTERS]).await?)?;
+    let transfer = stage.belmark.hansa.run(tell, &["transfer", text(&agreement, "/id")?]).await?;
     let endpoint = text(&transfer, "/localEndpoint")?.to_owned();
-    let provider_pid = text(&transfer, "/providerPid")?;
 
     tell.say(&format!("Belmark reads {endpoint}, slowly"));
     let mut download = Download::start(&endpoint, path, false);
@@ -82,9 +78,12 @@ async fn cut(stage: &Stage, tell: &Teller, path: &Path) -> Result<(String, Strin
             Err(fault) => fault,
         });
     }
+    let query = ["transfers", "--role", "provider", "--state", "STARTED", "--dataset", COMMUTERS];
+    let running = only(stage.arvenna.hansa.run(tell, &query).await?)?;
+    let id = text(&running, "/id")?;
     let begun = Instant::now();
     let reason = "maintenance of the counting stations";
-    let suspended = stage.arvenna.hansa.run(tell, &["transfer", "suspend", provider_pid, "--reason", reason]).await?;
+    stage.arvenna.hansa.run(tell, &["transfer", "suspend", id, "--reason", reason]).await?;
     let commanded = begun.elapsed();
     // What is still on its way in buffers is read at full speed, so that the end shows when the stream was cut.
     let _reader_gone = download.hurry.send(true);
@@ -100,13 +99,21 @@ async fn cut(stage: &Stage, tell: &Teller, path: &Path) -> Result<(String, Strin
                 seconds(commanded),
                 size(bytes)
             ));
-            Ok((endpoint, text(&suspended, "/id")?.to_owned()))
+            Ok((endpoint, id.to_owned()))
         }
     }
 }
 
-async fn refused(tell: &Teller, endpoint: &str) -> Result<(), Fault> {
-    tell.command("Belmark", &format!("curl {endpoint}"));
+/// The only entry of a list.
+fn only(list: Value) -> Result<Value, Fault> {
+    match list.get("items").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([one]) => Ok(one.clone()),
+        _ => Err(Fault::new(format!("expected a list with one entry: {list}"))),
+    }
+}
+
+async fn refused(stage: &Stage, tell: &Teller, endpoint: &str) -> Result<(), Fault> {
+    tell.command(stage.belmark.name, &format!("curl {endpoint}"));
     let answer = read::get(&reqwest::Client::new(), endpoint).await?;
     if (200..300).contains(&answer.status) {
         return Err(Fault::new("the read was not refused"));

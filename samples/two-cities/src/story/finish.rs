@@ -10,8 +10,7 @@ pub(super) fn summary(tell: &Teller, received: &[Received], took: Duration) {
     println!();
     tell.heading("What was received");
     for Received { city, what, bytes, took } in received {
-        let took = if took.is_zero() { String::new() } else { format!(" in {}", seconds(*took)) };
-        println!("{city:<8} {:>12}  {what}{took}", size(*bytes));
+        println!("{city:<8} {:>12}  {what}, in {}", size(*bytes), seconds(*took));
     }
     let bytes = received.iter().map(|one| one.bytes).sum();
     println!("{:<8} {:>12}  in {} deliveries", "together", size(bytes), received.len());
@@ -32,16 +31,22 @@ pub fn what_to_try(stage: &Stage, transfer: &str) {
         "  curl -G {}/ngsi-ld/v1/entities -d type=TrafficFlowObserved -d options=keyValues -d limit=3 --data-urlencode 'q=intensity>100'\n",
         belmark.local()
     );
-    for city in [arvenna, belmark] {
-        println!("  # the command line of {}", city.name);
-        println!("  cd {}", city.folder.display());
-        println!("  {} status", city.hansa.typed());
-        println!("  {} events\n", city.hansa.typed());
-    }
-    println!("  # Arvenna ends the transfer; Belmark's next read is refused");
-    println!("  {} transfer list", arvenna.hansa.typed());
-    println!("  {} transfer show {transfer}\n", belmark.hansa.typed());
-    println!("  # the management API of Arvenna, to browse");
-    println!("  {}/api/docs/   (token: {})\n", arvenna.hansa.url, arvenna.hansa.token_file.display());
+    println!(
+        "  # the command line of Belmark (for Arvenna: cd {}, HANSA_URL={})",
+        arvenna.folder.display(),
+        arvenna.hansa.url
+    );
+    println!("  cd {}", belmark.folder.display());
+    println!("  export HANSA_URL={} PATH={}:$PATH", belmark.hansa.url, programs(&belmark.hansa.program));
+    println!("  hansa status");
+    println!("  hansa catalog arvenna");
+    println!("  hansa transfer show {transfer}");
+    println!("  hansa events\n");
+    println!("  # the management API of Arvenna, to browse; its token is in {}", arvenna.hansa.token_file.display());
+    println!("  {}/api/docs/\n", arvenna.hansa.url);
     println!("Ctrl-C ends it.");
+}
+
+fn programs(hansa: &std::path::Path) -> String {
+    hansa.parent().map(|folder| folder.display().to_string()).unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use super::{Running, Stage};
 use crate::city::City;
 use crate::fault::{Failed, Fault};
 use crate::process::Process;
-use crate::tell::{Teller, seconds};
+use crate::tell::{Teller, seconds, size};
 
 /// Makes the data, writes the configuration, starts everything.
 pub(super) async fn both(stage: &Stage, running: &mut Running, tell: &Teller) -> Result<(), Failed> {
@@ -31,7 +31,11 @@ async fn data(stage: &Stage, tell: &Teller) -> Result<(), Fault> {
     }
     let (made, offered) = (out.join("commuters.csv"), stage.arvenna.folder.join("open-data/commuters.csv"));
     std::fs::rename(&made, &offered).map_err(|error| Fault::file(&offered, &error))?;
-    tell.say("332 sensors in two invented cities with 24 hours of history, and a file of 30 MB with commuter counts");
+    let bytes = std::fs::metadata(&offered).map_err(|error| Fault::file(&offered, &error))?.len();
+    tell.say(
+        "two invented cities with their traffic counters, air quality stations and flood gauges, 24 hours of history,",
+    );
+    tell.say(&format!("and a file with commuter counts of {}", size(bytes)));
     Ok(())
 }
 
