@@ -43,6 +43,16 @@ impl Download {
     }
 }
 
+/// A transfer of the file, as both cities name it.
+struct Transfer {
+    /// Its id in Arvenna.
+    at_arvenna: String,
+    /// Its id in Belmark.
+    at_belmark: String,
+    /// Where Belmark's programs read it.
+    endpoint: String,
+}
+
 /// Tells the three steps.
 pub(super) async fn suspend_and_resume(
     stage: &Stage,
@@ -51,19 +61,18 @@ pub(super) async fn suspend_and_resume(
 ) -> Result<(), Failed> {
     let path = stage.belmark.folder.join("commuters-again.csv");
     let begun = Instant::now();
-    let (endpoint, provider_id) = tell
+    let transfer = tell
         .step("Arvenna suspends a transfer while Belmark downloads: the stream is cut", cut(stage, tell, &path))
         .await?;
-    tell.step("Belmark's next read is refused", refused(stage, tell, &endpoint)).await?;
-    tell.step("Arvenna lets it go on; Belmark fetches the rest", rest(stage, tell, &provider_id, &endpoint, &path))
-        .await?;
+    tell.step("Belmark's next read is refused", refused(stage, tell, &transfer.endpoint)).await?;
+    tell.step("Arvenna lets it go on; Belmark fetches the rest", rest(stage, tell, &transfer, &path)).await?;
     let bytes = std::fs::metadata(&path).map_or(0, |data| data.len());
     let what = "the same file in two parts, with a suspension between".to_owned();
     received.push(Received { city: "Belmark", what, bytes, took: begun.elapsed() });
     Ok(())
 }
 
-async fn cut(stage: &Stage, tell: &Teller, path: &Path) -> Result<(String, String), Fault> {
+async fn cut(stage: &Stage, tell: &Teller, path: &Path) -> Result<Transfer, Fault> {
     let agreement = only(stage.belmark.hansa.run(tell, &["agreements", "--dataset", COMMUTERS]).await?)?;
     let transfer = stage.belmark.hansa.run(tell, &["transfer", text(&agreement, "/id")?]).await?;
     let endpoint = text(&transfer, "/localEndpoint")?.to_owned();
@@ -99,7 +108,7 @@ async fn cut(stage: &Stage, tell: &Teller, path: &Path) -> Result<(String, Strin
                 seconds(commanded),
                 size(bytes)
             ));
-            Ok((endpoint, id.to_owned()))
+            Ok(Transfer { at_arvenna: id.to_owned(), at_belmark: text(&transfer, "/id")?.to_owned(), endpoint })
         }
     }
 }
@@ -115,18 +124,19 @@ fn only(list: Value) -> Result<Value, Fault> {
 async fn refused(stage: &Stage, tell: &Teller, endpoint: &str) -> Result<(), Fault> {
     tell.command(stage.belmark.name, &format!("curl {endpoint}"));
     let answer = read::get(&reqwest::Client::new(), endpoint).await?;
-    if (200..300).contains(&answer.status) {
-        return Err(Fault::new("the read was not refused"));
+    let reason = answer.reason();
+    if answer.status != 403 || !reason.contains("suspended") {
+        return Err(Fault::new(format!("expected a refusal because of the suspension, got {reason}")));
     }
-    tell.refusal(&answer.reason());
+    tell.refusal(&reason);
     Ok(())
 }
 
-async fn rest(stage: &Stage, tell: &Teller, transfer: &str, endpoint: &str, path: &Path) -> Result<(), Fault> {
+async fn rest(stage: &Stage, tell: &Teller, transfer: &Transfer, path: &Path) -> Result<(), Fault> {
     let before = std::fs::metadata(path).map_err(|error| Fault::file(path, &error))?.len();
-    stage.arvenna.hansa.run(tell, &["transfer", "resume", transfer]).await?;
+    stage.arvenna.hansa.run(tell, &["transfer", "resume", &transfer.at_arvenna]).await?;
     let begun = Instant::now();
-    while (400..600).contains(&head(endpoint).await?) {
+    while (400..600).contains(&head(&transfer.endpoint).await?) {
         if begun.elapsed() > Duration::from_secs(10) {
             return Err(Fault::new("ten seconds after the command Belmark still cannot read"));
         }
@@ -136,7 +146,7 @@ async fn rest(stage: &Stage, tell: &Teller, transfer: &str, endpoint: &str, path
         "Belmark can read again {} after the command; it asks for the bytes from {before} on",
         seconds(begun.elapsed())
     ));
-    if let (Ended::Cut, _) = Download::start(endpoint, path, true).ended().await? {
+    if let (Ended::Cut, _) = Download::start(&transfer.endpoint, path, true).ended().await? {
         return Err(Fault::new("the stream broke off again"));
     }
     let (original, copy) = (read::sha256(&stage.arvenna.folder.join("open-data/commuters.csv"))?, read::sha256(path)?);
@@ -144,6 +154,7 @@ async fn rest(stage: &Stage, tell: &Teller, transfer: &str, endpoint: &str, path
         return Err(Fault::new(format!("the SHA-256 of the two parts together is {copy}, of the original {original}")));
     }
     tell.say("the two parts together have the SHA-256 of the original");
+    stage.belmark.hansa.run(tell, &["transfer", "complete", &transfer.at_belmark]).await?;
     Ok(())
 }
 

@@ -41,6 +41,7 @@ pub fn what_to_try(stage: &Stage, transfer: &str) {
     println!("  hansa status");
     println!("  hansa catalog arvenna");
     println!("  hansa transfer show {transfer}");
+    println!("  hansa transfer suspend {transfer}      # then read again; `resume` lets it go on");
     println!("  hansa events\n");
     println!("  # the management API of Arvenna, to browse; its token is in {}", arvenna.hansa.token_file.display());
     println!("  {}/api/docs/\n", arvenna.hansa.url);
