@@ -23,12 +23,12 @@ declare -A wanted
 need_build() {
   need cc gcc 'the C compiler that the TLS and SQLite libraries are built with'
   need curl curl 'shows single requests in the demo'
-  need git git 'reads the state of the work tree'
 }
 
 need_test() {
   [ -n "$(postgres_bin)" ] || { packages+=(postgresql); wanted[postgresql]='postgresql (store tests on a real server)'; }
-  need mvn maven "fetches the kit of the conformance tests"
+  need openssl openssl 'makes the tokens of the quick start'
+  need mvn maven 'fetches the kit of the conformance tests'
   if ! java_is_new_enough; then
     packages+=(openjdk-17-jdk-headless)
     wanted[openjdk-17-jdk-headless]='a JDK, 17 or newer (runs the conformance tests)'
