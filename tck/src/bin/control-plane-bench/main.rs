@@ -104,7 +104,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     let one = negotiations::in_sequence(&cities, extent.negotiations_in_sequence, &mut disk).await?;
     report.add("one negotiation, median", "ms", Budget::None, one.median_ms);
     report.add("  durable commits in it, both sides", "", Budget::AtMost(12.0), one.commits);
-    report.add("  these commits x fdatasync", "ms", Budget::None, one.commits * disk.median_ms());
+    report.add("  these commits x fdatasync (some overlap)", "ms", Budget::None, one.commits * disk.median_ms());
     let besides = without_disk(&binaries, &extent).await?;
     report.add("  besides: the same with both databases in memory", "ms", Budget::AtMost(15.0), besides);
     eprintln!("{} transfers, one after the other", extent.transfers);
