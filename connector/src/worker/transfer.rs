@@ -49,6 +49,7 @@ enum Flow {
 async fn signal(app: &Arc<App>, row: &Model) -> ServiceResult<Flow> {
     let next = match flow_step(app, row).await {
         Ok(Some(step)) => step,
+        Ok(None) if transfer::forget_target(app, row).await? => return Ok(Flow::Moved),
         Ok(None) => return Ok(Flow::Still),
         Err(error) if error.kind == crate::service::Kind::Internal => return Err(error),
         Err(error) => return Ok(Flow::Failed(error)),

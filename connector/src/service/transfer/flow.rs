@@ -8,7 +8,7 @@ use dsp_protocol::transfer::{DataAddress, Role, TransferMessage};
 use policy_plan::{Admission, Conflict, EnforcementPlan, Expr, Residual, ResidualRule, Truth};
 use serde_json::{Value, json};
 
-use super::row::{aim, due, is_push, owe, owe_termination, role, save};
+use super::row::{RESTARTED, aim, due, is_push, owe, owe_termination, role, save};
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
 use crate::service::decide::{USE, facts};
@@ -47,7 +47,7 @@ pub(super) fn next_signal(row: &Model) -> Option<Signal> {
         (Some("SUSPENDED"), "STARTED" | "COMPLETED") if provider || is_push(row) || row.data_address.is_some() => {
             Some(Signal::Resume)
         }
-        (Some("STARTED"), "SUSPENDED") => Some(Signal::Suspend),
+        (Some("STARTED"), "SUSPENDED" | RESTARTED) => Some(Signal::Suspend),
         (Some("STARTED"), "COMPLETED") => Some(Signal::Completed),
         (Some("PREPARING" | "PREPARED" | "STARTING" | "STARTED" | "SUSPENDED"), "TERMINATED") => {
             Some(Signal::Terminate)
@@ -246,10 +246,33 @@ fn take_status(row: &mut Model, state: DataFlowState, status: Option<&StatusMess
             row.data_address = Some(complete_address(address).to_string());
         }
     }
+    if state == DataFlowState::Suspended && row.flow_target.as_deref() == Some(RESTARTED) {
+        row.flow_target = Some("STARTED".to_owned());
+    }
     if reached(row) {
         row.flow_target = None;
     }
     due(row, now);
+}
+
+/// Forgets a target that is reached; `false`: there is none, or it is not reached. Only the worker may ask, since it knows
+/// that no signal is under way.
+///
+/// # Errors
+/// When the row cannot be saved.
+pub(crate) async fn forget_target(app: &Arc<App>, row: &Model) -> ServiceResult<bool> {
+    if row.flow_target.is_none() || !reached(row) {
+        return Ok(false);
+    }
+    change(app, &row.id, |_, row, now| {
+        if row.flow_target.is_some() && reached(row) {
+            row.flow_target = None;
+            due(row, now);
+        }
+        Ok(false)
+    })
+    .await?;
+    Ok(true)
 }
 
 /// The address in the form that all our peers read: with its types, and with EDC's names beside the standard's.
@@ -345,4 +368,77 @@ where
             })
         })
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::receive::blank;
+    use super::super::row::aim;
+    use super::*;
+
+    const ADDRESS: &str = "{}";
+
+    /// A consumer's or provider's pull whose flow is in `state` on its way to `target`.
+    async fn row(role: &str, state: Option<&str>, target: Option<&str>) -> Model {
+        let (_folder, app) = crate::testing::app().await;
+        let mut row = blank(&app, role, "urn:uuid:1".to_owned(), "did:web:them.example", "http://127.0.0.1:1");
+        row.format = "HttpData-PULL".to_owned();
+        row.flow_state = state.map(str::to_owned);
+        row.flow_target = target.map(str::to_owned);
+        row
+    }
+
+    #[tokio::test]
+    async fn a_target_is_dropped_only_while_no_signal_is_under_way() {
+        let table = [
+            (Some("STARTED"), None, "STARTED", None),
+            (Some("STARTED"), None, "SUSPENDED", Some("SUSPENDED")),
+            (None, None, "TERMINATED", None),
+            (None, None, "PREPARED", Some("PREPARED")),
+            (Some("TERMINATED"), Some("STARTED"), "SUSPENDED", None),
+            // The answer to a signal may still move these.
+            (Some("STARTED"), Some("SUSPENDED"), "STARTED", Some(RESTARTED)),
+            (Some("SUSPENDED"), Some("STARTED"), "SUSPENDED", Some("SUSPENDED")),
+            (None, Some("PREPARED"), "TERMINATED", Some("TERMINATED")),
+        ];
+        for (state, before, wanted, after) in table {
+            let mut row = row("consumer", state, before).await;
+            aim(&mut row, wanted, 1);
+            assert_eq!(row.flow_target.as_deref(), after, "{state:?} {before:?} {wanted}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_resumption_overtakes_the_signal_of_the_pause() {
+        for role in ["consumer", "provider"] {
+            let mut row = row(role, Some("STARTED"), Some("SUSPENDED")).await;
+            row.data_address = Some(ADDRESS.to_owned());
+            aim(&mut row, "STARTED", 1);
+            assert_eq!(next_signal(&row), Some(Signal::Suspend), "whether the first one arrived is not known");
+            take_status(&mut row, DataFlowState::Suspended, None, 2);
+            assert_eq!(next_signal(&row), Some(Signal::Resume));
+            take_status(&mut row, DataFlowState::Started, None, 3);
+            assert_eq!((next_signal(&row), row.flow_target.as_deref()), (None, None), "{role}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pause_overtakes_the_signal_of_the_resumption() {
+        let mut row = row("consumer", Some("SUSPENDED"), Some("STARTED")).await;
+        aim(&mut row, "SUSPENDED", 1);
+        // The worker was told that the flow runs: it has to stop.
+        take_status(&mut row, DataFlowState::Started, None, 2);
+        assert_eq!(next_signal(&row), Some(Signal::Suspend));
+        take_status(&mut row, DataFlowState::Suspended, None, 3);
+        assert_eq!((next_signal(&row), row.flow_target.as_deref()), (None, None));
+    }
+
+    #[tokio::test]
+    async fn a_flow_that_is_being_prepared_while_its_transfer_ends_is_ended() {
+        let mut row = row("consumer", None, Some("PREPARED")).await;
+        aim(&mut row, "TERMINATED", 1);
+        assert!(next_signal(&row).is_none() && reached(&row), "nothing to do if the signal never went out");
+        take_status(&mut row, DataFlowState::Prepared, None, 2);
+        assert_eq!(next_signal(&row), Some(Signal::Terminate));
+    }
 }

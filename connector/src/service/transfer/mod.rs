@@ -12,6 +12,6 @@ mod row;
 
 pub(crate) use command::{Command, NewTransfer, command, local_endpoint, next_commands, start};
 pub(crate) use delivery::{acknowledge, adopt_peer_state, give_up, needs_flow, outgoing, reject};
-pub(crate) use flow::{FlowStep, callback, fail_flow, flow_step, signalled};
+pub(crate) use flow::{FlowStep, callback, fail_flow, flow_step, forget_target, signalled};
 pub(crate) use receive::{Incoming, find_for_peer, receive, receive_request};
 pub(crate) use row::transfer_object;
