@@ -272,3 +272,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
 pub(super) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

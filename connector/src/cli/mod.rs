@@ -8,6 +8,8 @@ mod client;
 mod download;
 mod event;
 mod failure;
+#[cfg(test)]
+mod fake;
 mod get;
 mod init;
 mod negotiation;

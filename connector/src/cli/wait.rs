@@ -53,6 +53,10 @@ pub(super) async fn until(client: &Client, goal: Goal<'_>, patience: Duration) -
                 Verdict::Failed => return Err(failed(goal, &process)),
                 Verdict::Pending => {}
             }
+            // A stream that ends at once, again and again, must not hide that the time is over.
+            if Instant::now() >= deadline {
+                return Err(late(goal, &process, patience));
+            }
             match tokio::time::timeout_at(deadline, events.next()).await {
                 Err(_) => return Err(late(goal, &process, patience)),
                 Ok(None) => break,
@@ -104,9 +108,55 @@ fn late(goal: Goal<'_>, process: &Value, patience: Duration) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use serde_json::json;
 
+    use super::super::fake::Fake;
     use super::*;
+
+    fn judge(state: &str) -> Verdict {
+        match state {
+            "STARTED" => Verdict::Reached,
+            "TERMINATED" => Verdict::Failed,
+            _ => Verdict::Pending,
+        }
+    }
+
+    /// A process that goes through these states, one for each look; each stream of events has one event.
+    async fn process(states: &'static [&'static str]) -> Fake {
+        let looks = AtomicUsize::new(0);
+        Fake::start(move |asked, _| {
+            if asked.contains("/events") {
+                return (200, json!("id: 1\ndata: {\"id\":1}\n\n"));
+            }
+            let look = looks.fetch_add(1, Ordering::SeqCst).min(states.len() - 1);
+            (200, json!({"id": "t", "state": states[look]}))
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn events_wake_the_one_who_waits() {
+        let goal = Goal { kind: "transfers", what: "the transfer", id: "t", judge };
+        let fake = process(&["REQUESTED", "REQUESTED", "STARTING", "STARTED"]).await;
+        let reached = until(&fake.client, goal, Duration::from_secs(20)).await.unwrap();
+        assert_eq!(text(&reached, "state"), "STARTED");
+        let asked = fake.asked();
+        assert_eq!(asked[0], "GET events?subject=t", "the stream is open before the first look");
+        assert_eq!(asked[1], "GET transfers/t");
+        let fake = process(&["REQUESTED", "TERMINATED"]).await;
+        let failure = until(&fake.client, goal, Duration::from_secs(20)).await.unwrap_err().to_string();
+        assert!(failure.starts_with("the transfer is TERMINATED"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn waiting_has_an_end() {
+        let goal = Goal { kind: "transfers", what: "the transfer", id: "t", judge };
+        let fake = process(&["REQUESTED"]).await;
+        let failure = until(&fake.client, goal, Duration::from_millis(300)).await.unwrap_err().to_string();
+        assert!(failure.contains("is still REQUESTED"), "{failure}");
+    }
 
     #[test]
     fn the_reason_of_an_end_is_told() {

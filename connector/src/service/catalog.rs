@@ -38,7 +38,7 @@ pub(crate) struct CatalogPage {
 /// `bad_cursor`, or what the database brought.
 pub(crate) async fn page(app: &App, participant: &Participant, cursor: Option<&str>) -> ServiceResult<CatalogPage> {
     let from = cursor.map_or(Ok(From::Start), decode)?;
-    let policies = rows::access_policies(&app.store, app.context()).await?;
+    let policies = app.decisions.access_policies(app).await?;
     let visible = app.decisions.visible(app, &policies, participant).await?;
     let limit = u64::from(app.config.catalog.page_size.max(1));
     let mut found = rows::page(&app.store, app.context(), &visible, &from, limit).await?;
@@ -92,7 +92,7 @@ pub(crate) async fn dataset(app: &App, participant: &Participant, id: &str) -> S
     let missing = || ServiceError::not_found(format!("no dataset `{id}` for this participant"));
     let row = crate::store::registry::find::<dataset::Entity>(app.store.reads(), app.context(), id).await?;
     let row = row.ok_or_else(missing)?;
-    let policies = rows::access_policies(&app.store, app.context()).await?;
+    let policies = app.decisions.access_policies(app).await?;
     let visible = app.decisions.visible(app, &policies, participant).await?;
     let described = describe(app, vec![row], &visible).await?;
     described.first().filter(|dataset| dataset.is_listable()).map(Dataset::to_value).ok_or_else(missing)

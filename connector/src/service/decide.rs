@@ -58,6 +58,7 @@ pub(crate) struct Decisions {
     compiled: moka::sync::Cache<String, Policy>,
     decided: moka::sync::Cache<DecisionKey, Arc<Decision>>,
     loaded: moka::sync::Cache<String, Option<Arc<LoadedPolicy>>>,
+    access: moka::sync::Cache<(), Arc<Vec<String>>>,
 }
 
 impl Default for Decisions {
@@ -66,6 +67,7 @@ impl Default for Decisions {
             compiled: moka::sync::Cache::new(10_000),
             decided: moka::sync::Cache::new(100_000),
             loaded: moka::sync::Cache::builder().max_capacity(10_000).time_to_live(POLICY_LIFETIME).build(),
+            access: moka::sync::Cache::builder().max_capacity(1).time_to_live(POLICY_LIFETIME).build(),
         }
     }
 }
@@ -154,6 +156,19 @@ impl Decisions {
         Ok(visible.cloned().collect())
     }
 
+    /// The access policies that our offers name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn access_policies(&self, app: &App) -> ServiceResult<Arc<Vec<String>>> {
+        if let Some(known) = self.access.get(&()) {
+            return Ok(known);
+        }
+        let found = Arc::new(catalog::access_policies(&app.store, app.context()).await?);
+        self.access.insert((), found.clone());
+        Ok(found)
+    }
+
     /// Reads the policies that are not in memory yet, in one query.
     ///
     /// # Errors
@@ -196,6 +211,11 @@ impl Decisions {
     /// A policy that [`Decisions::load`] has read.
     pub(crate) fn loaded(&self, id: &str) -> Option<Arc<LoadedPolicy>> {
         self.loaded.get(id).flatten()
+    }
+
+    /// Forgets which access policies there are, after an operator changed an offer.
+    pub(crate) fn forget_offers(&self) {
+        self.access.invalidate_all();
     }
 
     /// Forgets what was read from the database, after an operator changed a policy.

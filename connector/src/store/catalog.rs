@@ -76,6 +76,8 @@ pub(crate) async fn offers(
         .filter(offer::Column::Context.eq(context))
         .filter(offer::Column::DatasetId.is_in(datasets))
         .filter(offer::Column::AccessPolicyId.is_in(visible))
+        // By dataset first: the index has that order, while the order of the ids alone would read every offer.
+        .order_by_asc(offer::Column::DatasetId)
         .order_by_asc(offer::Column::Id)
         .all(store.reads())
         .await?;

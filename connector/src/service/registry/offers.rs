@@ -93,6 +93,10 @@ impl Resource for offer::Entity {
         &mut row.created_at
     }
 
+    fn changed(app: &App) {
+        app.decisions.forget_offers();
+    }
+
     async fn check_references(unit: &Unit, row: &offer::Model) -> ServiceResult<()> {
         check_reference::<dataset::Entity>(unit, &row.context, "datasetId", &row.dataset_id).await?;
         check_reference::<policy::Entity>(unit, &row.context, "policyId", &row.policy_id).await?;

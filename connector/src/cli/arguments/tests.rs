@@ -1,0 +1,105 @@
+use clap::CommandFactory as _;
+
+use super::*;
+
+fn parse(line: &str) -> Result<Command, String> {
+    let words = std::iter::once("hansa").chain(line.split(' '));
+    Arguments::try_parse_from(words).map(|arguments| arguments.command).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn no_command_hides_an_option_of_the_connection() {
+    fn check(command: &clap::Command, global: &[&str]) {
+        for inner in command.get_subcommands() {
+            for argument in inner.get_arguments() {
+                assert!(!global.contains(&argument.get_id().as_str()), "{} {}", inner.get_name(), argument.get_id());
+            }
+            check(inner, global);
+        }
+    }
+    let command = Arguments::command();
+    let global: Vec<&str> = command.get_arguments().map(|argument| argument.get_id().as_str()).collect();
+    assert!(global.contains(&"url"), "{global:?}");
+    check(&command, &global);
+}
+
+#[test]
+fn options_of_the_connection_stand_before_or_after_the_command() {
+    for line in ["--json --url http://h:1 status", "status --url http://h:1 --json"] {
+        let arguments = Arguments::try_parse_from(std::iter::once("hansa").chain(line.split(' '))).unwrap();
+        assert!(arguments.connection.json && arguments.connection.url == "http://h:1", "{line}");
+    }
+}
+
+#[test]
+fn a_transfer_is_begun_with_an_agreement_or_worked_with() {
+    let Ok(Command::Transfer(begun)) = parse("transfer urn:uuid:1 --manual") else { panic!("begins") };
+    assert_eq!(begun.agreement.as_deref(), Some("urn:uuid:1"));
+    assert!(begun.command.is_none() && begun.options.manual);
+    let Ok(Command::Transfer(begun)) = parse("transfer suspend urn:uuid:1 --reason tired") else { panic!("works") };
+    let Some(TransferCommand::Suspend(what)) = begun.command else { panic!("suspends") };
+    assert_eq!((what.id.as_str(), what.reason.as_deref()), ("urn:uuid:1", Some("tired")));
+    assert!(parse("transfer").is_err());
+}
+
+#[test]
+fn lines_that_people_type() {
+    for line in [
+        "get bari urn:d --path /x?y=z -o file.json",
+        "get bari urn:d",
+        "negotiate bari urn:d",
+        "negotiate bari --offer urn:o --provider --no-wait",
+        "negotiate bari --offer-file offer.json --manual",
+        "negotiation accept urn:n",
+        "negotiation counter urn:n --file offer.json",
+        "negotiations --state FINALIZED --partner bari",
+        "transfer list --role provider",
+        "agreement list",
+        "policy add policy.json",
+        "policy add --file policy.json",
+        "policy add --id open --permit use",
+        "policy add --permit use --where a --where b --prohibit sell",
+        "dataset add dataset.json --replace",
+        "dataset add --id d --title t --http http://b --credential c --path /x/** --keyword air",
+        "dataset add --title t --file root/a/b.csv",
+        "offer add --dataset d --policy p --access-policy a --manual",
+        "partner add did:web:x --name x --root https://x",
+        "partner add did:web:x --base https://x/dsp/2025-1",
+        "data-plane add x --endpoint http://x --danger-no-authorization",
+        "webhook add http://x --event transfer.*",
+        "events -f --type transfer.*",
+        "config reference",
+        "completions bash",
+        "init --dir x --participant-id did:web:x",
+        "serve --config x.toml",
+    ] {
+        assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+    }
+}
+
+#[test]
+fn lines_that_make_no_sense_are_refused() {
+    for line in [
+        "negotiate bari",
+        "negotiate bari d --provider",
+        "policy add",
+        "policy add p.json --permit use",
+        "policy add --where x",
+        "dataset add",
+        "dataset add d.json --title t",
+        "dataset add --http http://x --file a/b",
+        "partner add did:web:x",
+        "partner add did:web:x --root https://x --base https://y",
+        "offer add --dataset d",
+        "webhook add http://x",
+        "status --token secret",
+        "get bari",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
