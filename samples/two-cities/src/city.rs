@@ -29,7 +29,7 @@ impl Programs {
     pub fn find(folder: &Path) -> Result<Self, Fault> {
         let find = |name: &str| {
             let path = folder.join(name);
-            let missing = |_| Fault::new(format!("`{}` is missing; `make build` builds it", path.display()));
+            let missing = |_| Fault::new(format!("`{}` is missing; `make demo` builds it", path.display()));
             path.canonicalize().map_err(missing)
         };
         Ok(Self { hansa: find("hansa")?, dataplane: find("hansa-dataplane")?, source: find("ngsi-ld-source")? })
