@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 pub(super) use process::{
     AgreementCommand, AgreementList, Get, Id, IdAndOffer, IdAndReason, Many, Negotiate, NegotiationCommand,
-    NewTransfer, Patience, ProcessList, Transfer, TransferCommand,
+    ProcessList, Transfer, TransferCommand,
 };
 pub(super) use registry::{
     DataPlaneCommand, DatasetCommand, NewDataPlane, NewDataset, NewOffer, NewPartner, NewPolicy, NewWebhook,
