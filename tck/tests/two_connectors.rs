@@ -56,6 +56,7 @@ on_sqlite! {
     a_refusal_names_rule_and_fact
     a_repeated_request_finds_the_same_process
     http_data_flows_until_the_transfer_ends
+    pauses_in_quick_succession_leave_the_flow_as_the_last_one_says
     a_file_arrives_whole_and_in_parts
     a_transfer_without_an_agreement_is_refused
 }

@@ -104,6 +104,32 @@ pub async fn a_file_arrives_whole_and_in_parts(pair: &Pair) {
     refuses(&endpoint).await;
 }
 
+pub async fn pauses_in_quick_succession_leave_the_flow_as_the_last_one_says(pair: &Pair) {
+    let agreement = pair.agreement(&pair.http_dataset("paused-often")).await.unwrap();
+    let transfer = pair.transfer(&agreement).await.unwrap();
+    let (id, theirs) = (text(&transfer, "id"), at_provider(pair, &transfer).await);
+    let address = format!("{}{ENTITIES}", text(&transfer, "localEndpoint"));
+    let (consumer, provider) = (pair.consumer.api(), pair.provider.api());
+    for round in 0..6 {
+        let (api, id) = if round % 2 == 0 { (provider, theirs.as_str()) } else { (consumer, id) };
+        provider.reaches(TRANSFER, &theirs, &["STARTED"]).await.unwrap();
+        consumer.reaches(TRANSFER, text(&transfer, "id"), &["STARTED"]).await.unwrap();
+        api.command(TRANSFER, id, "suspend", json!({})).await.unwrap();
+        provider.reaches(TRANSFER, &theirs, &["SUSPENDED"]).await.unwrap();
+        consumer.reaches(TRANSFER, text(&transfer, "id"), &["SUSPENDED"]).await.unwrap();
+        // Nobody waits here for the data planes.
+        api.command(TRANSFER, id, "resume", json!({})).await.unwrap();
+    }
+    answers(&address).await;
+    provider.reaches(TRANSFER, &theirs, &["STARTED"]).await.unwrap();
+    provider.command(TRANSFER, &theirs, "suspend", json!({})).await.unwrap();
+    consumer.reaches(TRANSFER, id, &["SUSPENDED"]).await.unwrap();
+    refuses(&address).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (status, _) = read(&address, &[]).await.unwrap();
+    assert!(status >= 400, "the flow has gone on by itself");
+}
+
 pub async fn a_transfer_without_an_agreement_is_refused(pair: &Pair) {
     let agreement = pair.agreement(&pair.http_dataset("not-for-all")).await.unwrap();
     let address = format!("{}/dsp/2025-1/transfers/request", pair.provider.control.root());

@@ -7,7 +7,7 @@ mod negotiation;
 pub use catalog::{a_catalog_shows_what_the_caller_may_see, a_long_catalog_comes_in_pages};
 pub use data::{
     a_file_arrives_whole_and_in_parts, a_transfer_without_an_agreement_is_refused,
-    http_data_flows_until_the_transfer_ends,
+    http_data_flows_until_the_transfer_ends, pauses_in_quick_succession_leave_the_flow_as_the_last_one_says,
 };
 pub use negotiation::{
     a_counter_offer_is_agreed_on, a_refusal_names_rule_and_fact, a_repeated_request_finds_the_same_process,
