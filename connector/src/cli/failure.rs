@@ -16,12 +16,13 @@ pub(super) struct Failure {
     sentence: String,
     code: Option<String>,
     status: u8,
+    late: bool,
 }
 
 impl Failure {
     /// A failure in these words.
     pub(super) fn new(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), code: None, status: 1 }
+        Self { sentence: sentence.into(), code: None, status: 1, late: false }
     }
 
     /// The configuration cannot be used.
@@ -42,7 +43,17 @@ impl Failure {
         if !parts.is_empty() {
             sentence.push_str(&format!(" ({})", parts.join("; ")));
         }
-        Self { sentence, code: text("code").map(str::to_owned), status: 1 }
+        Self { sentence, code: text("code").map(str::to_owned), status: 1, late: false }
+    }
+
+    /// The same failure, because the time for waiting was over.
+    pub(super) fn late(self) -> Self {
+        Self { late: true, ..self }
+    }
+
+    /// Whether it failed only because the time for waiting was over.
+    pub(super) fn is_late(&self) -> bool {
+        self.late
     }
 
     /// The machine code of the problem, if there is one.

@@ -54,10 +54,12 @@ pub(super) async fn get(client: &Client, print: Printer, options: &Get) -> Outco
 /// new one is negotiated.
 async fn transferring(client: &Client, options: &Get, partner: &str, patience: Duration) -> Outcome<(String, Value)> {
     let there = if options.offer.is_some() { None } else { existing(client, partner, &options.dataset).await? };
-    if let Some(agreement) = there
-        && let Ok(started) = transfer_under(client, &agreement, patience).await
-    {
-        return Ok((agreement, started));
+    if let Some(agreement) = there {
+        match transfer_under(client, &agreement, patience).await {
+            Ok(started) => return Ok((agreement, started)),
+            Err(failure) if failure.is_late() => return Err(failure),
+            Err(_) => {}
+        }
     }
     let mut body = Map::from_iter([
         ("partner".to_owned(), Value::from(partner)),
@@ -84,7 +86,12 @@ async fn existing(client: &Client, partner: &str, dataset: &str) -> Outcome<Opti
 
 async fn transfer_under(client: &Client, agreement: &str, patience: Duration) -> Outcome<Value> {
     let begun = client.post(&["transfers"], &json!({"agreementId": agreement})).await?;
-    transfer::started(client, text(&begun, "id"), patience).await
+    let id = text(&begun, "id");
+    let started = transfer::started(client, id, patience).await;
+    if started.as_ref().is_err_and(Failure::is_late) {
+        end(client, id, "terminate", json!({"reason": "it did not start in time"}), false).await;
+    }
+    started
 }
 
 /// Ends a transfer, unless it is to stay. The data is there or not; that the end could not be told changes nothing about it.
@@ -134,6 +141,7 @@ pub(super) fn part_files(output: &Path) -> (PathBuf, PathBuf) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fake::Fake;
     use super::*;
 
     #[test]
@@ -151,6 +159,62 @@ mod tests {
             assert_eq!(url.as_str(), format!("http://127.0.0.1:8292/flows/urn:uuid:1{below}"));
         }
         assert!(address(&json!({}), None).is_err());
+    }
+
+    fn options(offer: Option<&str>) -> Get {
+        Get {
+            partner: "b".into(),
+            dataset: "d".into(),
+            path: None,
+            output: None,
+            offer: offer.map(str::to_owned),
+            keep: false,
+            local_token_file: None,
+            timeout: 1,
+        }
+    }
+
+    /// An API with an old agreement; transfers under it go to `state`.
+    async fn with_agreement(state: &'static str) -> Fake {
+        Fake::start(move |asked, _| match asked {
+            asked if asked.contains("/events") => (200, json!("data: {\"id\":1}\n\n")),
+            asked if asked.starts_with("GET /api/v1/agreements") => {
+                (200, json!({"items": [{"id": "old", "signedAt": "1"}, {"id": "new", "signedAt": "2"}], "next": null}))
+            }
+            "POST /api/v1/negotiations" => (201, json!({"id": "n", "state": "REQUESTING"})),
+            "GET /api/v1/negotiations/n" => (200, json!({"id": "n", "state": "FINALIZED", "agreementId": "fresh"})),
+            "POST /api/v1/transfers" => (201, json!({"id": "t"})),
+            _ => (200, json!({"id": "t", "state": state, "role": "consumer"})),
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn an_agreement_that_is_there_is_used_again() {
+        let fake = with_agreement("STARTED").await;
+        let (agreement, _) = transferring(&fake.client, &options(None), "b", Duration::from_secs(5)).await.unwrap();
+        assert_eq!(agreement, "new", "the newest");
+        assert!(!fake.asked().contains(&"POST negotiations".to_owned()));
+        let (agreement, _) =
+            transferring(&fake.client, &options(Some("o")), "b", Duration::from_secs(5)).await.unwrap();
+        assert_eq!(agreement, "fresh", "an offer that was named is negotiated about");
+    }
+
+    #[tokio::test]
+    async fn an_agreement_that_admits_nothing_any_more_is_replaced() {
+        let fake = with_agreement("TERMINATED").await;
+        assert!(transferring(&fake.client, &options(None), "b", Duration::from_secs(5)).await.is_err());
+        assert!(fake.asked().contains(&"POST negotiations".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_transfer_that_does_not_start_in_time_is_ended() {
+        let fake = with_agreement("REQUESTED").await;
+        let failure = transferring(&fake.client, &options(None), "b", Duration::from_millis(300)).await.unwrap_err();
+        assert!(failure.is_late(), "{failure}");
+        let asked = fake.asked();
+        assert!(asked.contains(&"POST transfers/t/terminate".to_owned()), "{asked:?}");
+        assert!(!asked.contains(&"POST negotiations".to_owned()));
     }
 
     #[test]

@@ -96,14 +96,15 @@ fn failed(goal: Goal<'_>, process: &Value) -> Failure {
 
 fn late(goal: Goal<'_>, process: &Value, patience: Duration) -> Failure {
     let before = format!("{} is still {} after {} s", goal.what, text(process, "state"), patience.as_secs());
-    match process.get("error").filter(|error| error.is_object()) {
+    let failure = match process.get("error").filter(|error| error.is_object()) {
         Some(error) => Failure::of(&format!("{before}: "), error),
         None => Failure::new(format!(
             "{before}; it goes on, `hansa {} show {}` tells",
             goal.kind.trim_end_matches('s'),
             goal.id
         )),
-    }
+    };
+    failure.late()
 }
 
 #[cfg(test)]
@@ -154,8 +155,8 @@ mod tests {
     async fn waiting_has_an_end() {
         let goal = Goal { kind: "transfers", what: "the transfer", id: "t", judge };
         let fake = process(&["REQUESTED"]).await;
-        let failure = until(&fake.client, goal, Duration::from_millis(300)).await.unwrap_err().to_string();
-        assert!(failure.contains("is still REQUESTED"), "{failure}");
+        let failure = until(&fake.client, goal, Duration::from_millis(300)).await.unwrap_err();
+        assert!(failure.is_late() && failure.to_string().contains("is still REQUESTED"), "{failure}");
     }
 
     #[test]
