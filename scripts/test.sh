@@ -41,10 +41,12 @@ describe() {
   esac
 }
 
-# Counts the tests that the stages' own closing lines tell.
+# Counts the tests that the closing lines of cargo and of the kit tell.
 count() { # passed|failed
-  cat "${finished[@]/%/.log}" 2>/dev/null | sed 's/\x1b\[[0-9;]*m//g' |
-    awk -v what="$1" '/^test result: / { for (i = 2; i <= NF; i++) if ($i == what ";") n += $(i - 1) } END { print n + 0 }'
+  cat "${finished[@]/%/.log}" 2>/dev/null | sed 's/\x1b\[[0-9;]*m//g' | awk -v what="$1" '
+    /^test result: / { for (i = 2; i <= NF; i++) if ($i == what ";") n += $(i - 1) }
+    /^RESULT found=/ { for (i = 2; i <= NF; i++) if (index($i, what "=") == 1) n += substr($i, length(what) + 2) }
+    END { print n + 0 }'
 }
 
 # The test programs of a stage that took five seconds or more.
