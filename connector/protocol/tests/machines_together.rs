@@ -58,7 +58,11 @@ const TRANSFER: Machine<Transfer, TransferMessage, TransferState> = Machine {
     initiate: |_| transfer::initiate(),
     receive_initial: |_| transfer::receive_initial(),
     receive: |role, state, message| transfer::receive(role, state, message).ok().map(|received| received.state),
-    owe: |role, state, message| transfer::owe(role, state, message).ok(),
+    // As the control plane does: only the side that suspended resumes (Data Plane Signaling, Data Flow States).
+    owe: |role, state, message| {
+        let theirs = state.suspended_by.is_some_and(|side| side != role);
+        if message == TransferMessage::Start && theirs { None } else { transfer::owe(role, state, message).ok() }
+    },
     sent: transfer::sent,
     acknowledge: |role, state| transfer::acknowledge(role, state).unwrap(),
     give_up: transfer::give_up,
