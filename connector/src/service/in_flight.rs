@@ -12,7 +12,7 @@ const REMEMBERED: Duration = Duration::from_secs(120);
 /// Ids of owed messages that were sent a short while ago.
 ///
 /// A message that a peer can send only after having processed ours acknowledges ours, if ours went out at least once
-/// (DSP sheet: implied acknowledgement). A commit before each send would be needed to know that from the database
+/// (an implied acknowledgement). A commit before each send would be needed to know that from the database
 /// alone; memory is enough while the process lives, and a row from before the start counts as sent.
 ///
 /// An id is not taken out when its message is settled: a reader may still hold the row as it was before that commit. It

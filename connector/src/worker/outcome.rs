@@ -48,7 +48,7 @@ fn failed(error: &FetchError) -> Outcome {
     }
 }
 
-/// DSP sheet, Conformance checklist 10: 5xx, 408, 425 and 429 are tried again, 404 and 409 for a short while, since
+/// DSP 2025-1 leaves retries open. 5xx, 408, 425 and 429 are tried again, 404 and 409 for a short while, since
 /// peers answer so while they still store the step before.
 fn classify(answer: &FetchResponse, waited_ms: i64, grace_ms: i64) -> Outcome {
     let body = || serde_json::from_slice::<Value>(&answer.body).ok();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn status_codes_mean_what_the_sheet_says() {
+    fn each_status_code_has_its_meaning() {
         for status in [200, 201, 204] {
             assert!(matches!(classify(&answer(status), 0, 10_000), Outcome::Taken(_)), "{status}");
         }

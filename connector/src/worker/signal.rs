@@ -32,7 +32,7 @@ pub(super) async fn give_signal(app: &App, row: &Model, step: &FlowStep) -> Sign
         Ok(answer) => match answer.status {
             200..=299 => Signalled::Done(status_in(&answer)),
             400..=499 if was_tried(app, row) || answer.status == 409 => already_there(app, row, step, &answer).await,
-            // A plane on the later draft's SDK answers 500 for good (sheet, 1.1): the patience of the transfer bounds it.
+            // A plane on the later draft's SDK answers 500 for good (Data Plane Signaling, later draft): the patience of the transfer bounds it.
             500..=599 | 408 | 425 | 429 => Signalled::Later(said(&step.plane, &answer)),
             _ => Signalled::Refused(said(&step.plane, &answer)),
         },

@@ -179,7 +179,7 @@ pub fn next(state: Option<DataFlowState>, signal: Signal) -> Result<DataFlowStat
 mod tests {
     use super::*;
 
-    /// DPS sheet, section 2: one row for each state, one column for each signal in the order of `Signal::ALL`.
+    /// Data Flow States: one row for each state, one column for each signal in the order of `Signal::ALL`.
     /// `-` is a refusal.
     const TABLE: [(Option<DataFlowState>, [&str; 10]); 9] = [
         (None, ["PREPARING", "STARTING", "-", "-", "-", "-", "-", "-", "-", "-"]),

@@ -1,4 +1,4 @@
-//! Codecs of every message in every dialect (DPS sheet, sections 1 and 6).
+//! Codecs of every message in every dialect (Data Plane Signaling, Messages).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use dps_signaling::{

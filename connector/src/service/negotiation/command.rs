@@ -94,7 +94,7 @@ pub(crate) async fn start(app: &Arc<App>, new: NewNegotiation) -> ServiceResult<
         return Err(ServiceError::bad_request("missing_target", "the offer needs a `target`, the dataset's id"));
     };
     if !new.manual && !new.provider {
-        // Rules that we do not understand cannot be agreed to by a machine (ODRL sheet, section 5).
+        // Rules that we do not understand cannot be agreed to by a machine (ODRL 2.2: an unknown left operand decides nothing).
         let about = About { target: Some(target.as_str()), assigner: Some(&new.counter_party.id), ..About::default() };
         app.decisions.compile(&offer.rules, &offer.profile, about)?;
     }
