@@ -112,3 +112,60 @@ pub(super) fn check_agreement(app: &App, row: &Model, agreement: &Agreement) -> 
 fn timestamp_fact(agreement: &Agreement) -> String {
     format!("timestamp = {}", agreement.timestamp.as_deref().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::service::decide::rfc3339;
+
+    fn offer() -> Value {
+        json!({
+            "@id": "urn:offer", "@type": "Offer", "target": "urn:ds", "assigner": "urn:provider",
+            "permission": [{"action": "use"}],
+        })
+    }
+
+    fn agreement(change: impl FnOnce(&mut serde_json::Map<String, Value>)) -> Agreement {
+        let mut value = json!({
+            "@id": "urn:agreement", "@type": "Agreement", "target": "urn:ds", "assigner": "urn:provider",
+            "assignee": "did:web:us.example", "timestamp": rfc3339(now_ms()), "permission": [{"action": "use"}],
+        });
+        change(value.as_object_mut().unwrap());
+        Agreement::parse(&value).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_agreement_that_differs_from_the_offer_is_refused_and_says_in_what() {
+        let (_folder, app) = crate::testing::app().await;
+        let mut row = blank(&app, Role::Consumer, "urn:n".into(), "urn:provider".into(), "http://peer".into());
+        row.dataset_id = "urn:ds".to_owned();
+        row.offer = offer().to_string();
+        assert!(check_agreement(&app, &row, &agreement(|_| {})).is_ok());
+        // Other spellings of the same rules are the same rules.
+        let spelled =
+            agreement(|a| drop(a.insert("permission".into(), json!([{"action": "odrl:use", "constraint": []}]))));
+        assert!(check_agreement(&app, &row, &spelled).is_ok());
+        let later = rfc3339(now_ms() + 3_600_000);
+        let narrower = json!([{"action": "use", "constraint": [
+            {"leftOperand": "membership", "operator": "eq", "rightOperand": "active"}]}]);
+        for (member, value, part) in [
+            ("assigner", json!("urn:somebody"), "assigner is not the provider"),
+            ("assignee", json!("urn:somebody"), "assignee is not us"),
+            ("target", json!("urn:other"), "target is another dataset"),
+            ("permission", narrower, "rules are others"),
+            ("prohibition", json!([{"action": "use"}]), "rules are others"),
+            ("timestamp", json!(later), "timestamp lies in the future"),
+        ] {
+            let other = agreement(|a| drop(a.insert(member.into(), value)));
+            let error = check_agreement(&app, &row, &other).unwrap_err();
+            assert_eq!(error.code, "agreement_differs");
+            assert!(error.message.contains(part) && error.fact.is_some(), "{member}: {}", error.message);
+            let next = on_agreement(&app, &row, &other).unwrap();
+            assert!(matches!(next, Next::Refuse(_)), "an agreement with another {member} ends the negotiation");
+        }
+        let silent = agreement(|a| drop(a.remove("timestamp")));
+        assert!(check_agreement(&app, &row, &silent).unwrap_err().message.contains("no timestamp"));
+    }
+}
