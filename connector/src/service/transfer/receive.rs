@@ -353,3 +353,107 @@ pub(super) fn blank(app: &App, role: &str, id: String, counter_party: &str, coun
         updated_at: 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use identity::{Identity as _, IncomingRequest, StaticPeer, StaticPeers};
+
+    use super::*;
+    use crate::store::{agreement, now_ms};
+
+    const CONSUMER: &str = "urn:consumer";
+
+    async fn participant() -> Participant {
+        let peer = StaticPeer {
+            id: CONSUMER.to_owned(),
+            accepts_token: "token-of-the-consumer".into(),
+            sends_token: "token-of-the-provider".into(),
+            claims: json!({}),
+        };
+        let request = IncomingRequest { authorization: Some("Bearer token-of-the-consumer"), audience: "urn:us" };
+        StaticPeers::new(vec![peer]).unwrap().authenticate(&request).await.unwrap()
+    }
+
+    /// A dataset and a concluded agreement about it.
+    async fn agreed(app: &Arc<App>) {
+        let now = now_ms();
+        let body = json!({
+            "distributions": [{"format": "HttpData-PULL"}],
+            "source": {"files": {"root": "exports", "path": ""}},
+            "admission": {"methods": ["GET"], "paths": ["/**"]},
+        });
+        let context = app.context().to_owned();
+        let dataset = dataset::Model {
+            context: context.clone(),
+            id: "urn:ds".into(),
+            title: String::new(),
+            body: body.to_string(),
+            created_at: now,
+            updated_at: now,
+        };
+        let text = json!({
+            "@id": "urn:agreement", "@type": "Agreement", "target": "urn:ds", "assigner": app.participant,
+            "assignee": CONSUMER, "timestamp": "2026-01-01T00:00:00Z", "permission": [{"action": "use"}],
+        });
+        let agreement = agreement::Model {
+            id: "urn:agreement".into(),
+            context,
+            role: "provider".into(),
+            negotiation_id: "urn:n".into(),
+            counter_party: CONSUMER.into(),
+            counter_address: "http://127.0.0.1:1".into(),
+            dataset_id: "urn:ds".into(),
+            body: text.to_string(),
+            transfer_decision: "manual".into(),
+            created_at: now,
+        };
+        app.store
+            .write(move |unit| {
+                Box::pin(async move {
+                    registry::put::<dataset::Entity>(unit, dataset).await?;
+                    agreements::insert(unit, agreement).await?;
+                    Ok::<_, ServiceError>(())
+                })
+            })
+            .await
+            .unwrap();
+    }
+
+    fn request(agreement: &str, format: &str) -> TransferRequestMessage {
+        TransferRequestMessage::parse(&json!({
+            "@context": [dsp_protocol::context::DSP_CONTEXT], "@type": "TransferRequestMessage",
+            "consumerPid": "urn:uuid:c1", "agreementId": agreement, "format": format,
+            "callbackAddress": "http://127.0.0.1:1/dsp",
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_equal_request_gets_the_existing_transfer_and_another_one_is_refused() {
+        let (_folder, app) = crate::testing::app().await;
+        agreed(&app).await;
+        let participant = participant().await;
+        let ask = |digest: &str| {
+            receive_request(&app, &participant, request("urn:agreement", "HttpData-PULL"), digest.into())
+        };
+        let first = ask("one").await.unwrap();
+        assert_eq!(first["state"], "REQUESTED");
+        assert_eq!(ask("one").await.unwrap(), first, "the existing process, nothing new");
+        assert_eq!(ask("two").await.unwrap_err().code, "duplicate_pid");
+        assert_eq!(transfers::count(&app.store, app.context()).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_the_agreement_does_not_cover_is_refused_and_nothing_is_stored() {
+        let (_folder, app) = crate::testing::app().await;
+        agreed(&app).await;
+        let participant = participant().await;
+        for (agreement, format, code) in
+            [("urn:other", "HttpData-PULL", "unknown_agreement"), ("urn:agreement", "Carrier-PIGEON", "unknown_format")]
+        {
+            let error = receive_request(&app, &participant, request(agreement, format), "d".into()).await.unwrap_err();
+            assert_eq!((error.code, error.kind.status()), (code, 400));
+        }
+        assert_eq!(transfers::count(&app.store, app.context()).await.unwrap(), 0);
+    }
+}
