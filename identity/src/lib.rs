@@ -10,16 +10,34 @@
 //! presentation or fetch a status list before it knows. [`StaticPeers`] needs none of that: it compares tokens with a list in
 //! the configuration.
 
+pub mod claims;
+mod clock;
+pub mod credential;
+pub mod dcp;
+pub mod did;
 mod error;
+mod fetch;
+pub mod jose;
+pub mod keys;
 mod participant;
+pub mod presentation;
 mod request;
+pub mod schema;
+pub mod scope;
 mod static_peers;
+pub mod status;
+#[cfg(test)]
+mod testing;
+pub mod token;
+pub mod trust;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 use serde_json::Value;
 
+pub use clock::{Clock, SystemClock};
 pub use error::{Fault, IdentityError};
+pub use fetch::{Fetch, FetchError, Fetched};
 pub use participant::Participant;
 pub use request::{CounterParty, IncomingRequest};
 pub use static_peers::{MIN_TOKEN, StaticPeer, StaticPeers, StaticPeersError};
@@ -42,4 +60,9 @@ pub trait Identity: Send + Sync {
 
     /// The verified claims about a participant that are known without a request of its, an object; `None` when there are none.
     fn counter_party_claims(&self, id: &str) -> Option<Value>;
+}
+
+/// Text of unknown origin, fit for one line.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 use thiserror::Error;
 
-use crate::{CounterParty, Identity, IdentityError, IncomingRequest, Participant};
+use crate::{CounterParty, Identity, IdentityError, IncomingRequest, Participant, printable};
 
 /// Shortest token, in characters.
 pub const MIN_TOKEN: usize = 12;
@@ -175,9 +175,4 @@ fn is_participant_id(id: &str) -> bool {
 
 fn is_token(token: &str) -> bool {
     (MIN_TOKEN..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// Text of unknown origin, fit for one line.
-fn printable(text: &str) -> String {
-    text.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -1,0 +1,1 @@
+//! From verified credentials to the claims that policies are decided with.
