@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Did, DidError, DidUrl};
+use super::{Did, DidError, DidUrl, key_methods};
 use crate::jose::PublicKey;
 
 /// The most verification methods, and the most services, of one document.
@@ -150,12 +150,20 @@ fn read_method(document: &Did, entry: &Value) -> Result<VerificationMethod, DidE
         Some(controller) => controller.parse()?,
         None => document.clone(),
     };
-    let key = match entry.get("publicKeyJwk") {
-        Some(jwk) => PublicKey::from_jwk(jwk)
-            .map_err(|error| DidError::new("bad_did_document", format!("in the verification method `{id}` {error}"))),
-        None => Err(bad(&format!("`{id}` has no `publicKeyJwk`, the only form of keys that is read here"))),
+    let key = match (entry.get("publicKeyJwk"), entry.get("publicKeyMultibase")) {
+        (Some(jwk), None) => read_key(&id, jwk),
+        (None, Some(Value::String(encoded))) => {
+            key_methods::jwk_of_multibase(encoded).and_then(|jwk| read_key(&id, &jwk))
+        }
+        // Two keys under one name could be two different ones.
+        _ => Err(bad(&format!("`{id}` has not exactly one key, as `publicKeyJwk` or `publicKeyMultibase`"))),
     };
     Ok(VerificationMethod { id, controller, key })
+}
+
+fn read_key(id: &DidUrl, jwk: &Value) -> Result<PublicKey, DidError> {
+    PublicKey::from_jwk(jwk)
+        .map_err(|error| DidError::new("bad_did_document", format!("in the verification method `{id}` {error}")))
 }
 
 /// Entries that cannot be used here are passed over: endpoints may also be maps and lists.

@@ -1,11 +1,20 @@
 //! Decentralized Identifiers (W3C DID Core 1.0): names, documents, and how documents are found.
 
 mod document;
+mod key_methods;
+mod own;
+mod resolver;
+#[cfg(test)]
+mod tests;
+mod web;
 
 use std::fmt;
 use std::str::FromStr;
 
 pub use document::{DidDocument, Relationship, Service, VerificationMethod};
+pub use own::{OwnService, own_document};
+pub use resolver::{DidResolver, DidSettings};
+pub use web::document_url;
 
 use thiserror::Error;
 
@@ -31,7 +40,7 @@ impl DidError {
     }
 
     /// A stable name: `malformed_did`, `unsupported_did_method`, `did_unreachable`, `did_not_found`, `bad_did_document`,
-    /// `did_mismatch`, `forbidden_address`.
+    /// `did_mismatch`, `forbidden_address`, `unknown_key`, `ambiguous_key`, `key_not_allowed`.
     pub fn code(&self) -> &'static str {
         self.code
     }

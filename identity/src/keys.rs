@@ -1,1 +1,0 @@
-//! Our own keys: storage, rotation, revocation.
