@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{ServiceError, ServiceResult};
 use crate::app::App;
-use crate::store::{agreements, data_plane, now_ms, registry, transfers};
+use crate::store::{agreements, data_plane, now_ms, processes, registry, transfer};
 use crate::worker::data_plane_authorization;
 
 /// Whether `header` is the Authorization value of a data plane that is registered with one of its own, or one is
@@ -113,7 +113,7 @@ pub(crate) async fn unregister(app: &App, id: &str) -> ServiceResult<()> {
 /// `not_found`.
 pub(crate) async fn agreement_of(app: &App, id: &str) -> ServiceResult<Value> {
     let missing = || ServiceError::not_found(format!("no transfer `{id}`"));
-    let row = transfers::find(app.store.reads(), app.context(), id).await?.ok_or_else(missing)?;
+    let row = processes::find::<transfer::Model>(app.store.reads(), app.context(), id).await?.ok_or_else(missing)?;
     let agreement = agreements::find(app.store.reads(), app.context(), &row.role, &row.agreement_id).await?;
     let agreement = agreement.ok_or_else(missing)?;
     let mut value: Value = serde_json::from_str(&agreement.body).map_err(ServiceError::internal)?;

@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod in_flight;
 pub(crate) mod negotiation;
 pub(crate) mod partner;
+pub(crate) mod process;
 pub(crate) mod reading;
 pub(crate) mod reason;
 pub(crate) mod registry;

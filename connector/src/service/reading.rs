@@ -1,11 +1,11 @@
 //! What operators read of negotiations, agreements and transfers.
 
+use super::process::Process;
 use super::registry::shown;
 use super::{ServiceError, ServiceResult};
 use crate::app::App;
 use crate::store::{
-    ListQuery, Page, agreement, agreements, data_plane, dataset, negotiation, negotiations, offer, registry, transfer,
-    transfers,
+    ListQuery, Page, agreement, agreements, data_plane, dataset, negotiation, offer, processes, registry, transfer,
 };
 
 /// How much there is of each kind.
@@ -31,9 +31,9 @@ pub(crate) async fn counts(app: &App) -> ServiceResult<Counts> {
     Ok(Counts {
         datasets: registry::count::<dataset::Entity>(store, context).await?,
         offers: registry::count::<offer::Entity>(store, context).await?,
-        negotiations: negotiations::count(store, context).await?,
+        negotiations: processes::count::<negotiation::Model>(store, context).await?,
         agreements: agreements::count(store, context).await?,
-        transfers: transfers::count(store, context).await?,
+        transfers: processes::count::<transfer::Model>(store, context).await?,
     })
 }
 
@@ -42,15 +42,15 @@ pub(crate) async fn data_planes(app: &App) -> ServiceResult<Vec<data_plane::Mode
     Ok(registry::all::<data_plane::Entity>(&app.store, app.context()).await?)
 }
 
-/// A page of negotiations.
-pub(crate) async fn negotiations(app: &App, query: &ListQuery) -> ServiceResult<Page<negotiation::Model>> {
-    Ok(negotiations::list(&app.store, app.context(), query).await?)
+/// A page of negotiations or transfers.
+pub(crate) async fn processes<P: Process>(app: &App, query: &ListQuery) -> ServiceResult<Page<P>> {
+    Ok(processes::list(&app.store, app.context(), query).await?)
 }
 
-/// One negotiation, or `not_found`.
-pub(crate) async fn negotiation(app: &App, id: &str) -> ServiceResult<negotiation::Model> {
-    let row = negotiations::find(app.store.reads(), app.context(), id).await?;
-    row.ok_or_else(|| missing("negotiation", id))
+/// One negotiation or transfer, or `not_found`.
+pub(crate) async fn process<P: Process>(app: &App, id: &str) -> ServiceResult<P> {
+    let row = processes::find(app.store.reads(), app.context(), id).await?;
+    row.ok_or_else(|| missing(P::NAME, id))
 }
 
 /// A page of agreements.
@@ -62,17 +62,6 @@ pub(crate) async fn agreements(app: &App, query: &ListQuery) -> ServiceResult<Pa
 pub(crate) async fn agreement(app: &App, id: &str) -> ServiceResult<agreement::Model> {
     let row = agreements::find_any(app.store.reads(), app.context(), id).await?;
     row.ok_or_else(|| missing("agreement", id))
-}
-
-/// A page of transfers.
-pub(crate) async fn transfers(app: &App, query: &ListQuery) -> ServiceResult<Page<transfer::Model>> {
-    Ok(transfers::list(&app.store, app.context(), query).await?)
-}
-
-/// One transfer, or `not_found`.
-pub(crate) async fn transfer(app: &App, id: &str) -> ServiceResult<transfer::Model> {
-    let row = transfers::find(app.store.reads(), app.context(), id).await?;
-    row.ok_or_else(|| missing("transfer", id))
 }
 
 fn missing(what: &str, id: &str) -> ServiceError {

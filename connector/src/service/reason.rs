@@ -2,7 +2,24 @@
 
 use serde_json::{Value, json};
 
-use super::ServiceError;
+use super::{RETRYING, ServiceError};
+
+/// A problem as it is kept in rows and shown by the API.
+pub(crate) fn error_object(error: &ServiceError) -> Value {
+    let mut object = json!({"code": error.code, "detail": error.message, "fault": error.fault.as_str()});
+    if let Value::Object(members) = &mut object {
+        members.extend(error.rule.clone().map(|rule| ("rule".to_owned(), rule.into())));
+        members.extend(error.fact.clone().map(|fact| ("fact".to_owned(), fact.into())));
+    }
+    object
+}
+
+/// A failed delivery is no news any more once it has succeeded.
+pub(crate) fn forget_passing_error(error: &mut Option<String>) {
+    if error.as_deref().is_some_and(|text| text.contains(RETRYING)) {
+        *error = None;
+    }
+}
 
 /// Code and reasons as they are sent: the sentence, and behind it the rule and the fact that decided, for machines
 /// (items of `reason` may be of any type: DSP 2025-1, Contract Negotiation Termination Message).

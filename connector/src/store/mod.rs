@@ -18,13 +18,14 @@ pub(crate) mod catalog;
 pub(crate) mod events;
 pub(crate) mod leases;
 pub(crate) mod negotiations;
+pub(crate) mod processes;
 pub(crate) mod registry;
 pub(crate) mod secrets;
-pub(crate) mod transfers;
 
 #[cfg(test)]
 mod battery;
 
+pub(crate) use entity::process::ProcessRow;
 pub(crate) use entity::{
     agreement, data_plane, dataset, event, negotiation, offer, partner, policy, transfer, webhook,
 };

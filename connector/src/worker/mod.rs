@@ -4,7 +4,7 @@
 //! One task at a time works on a process; a failed attempt is written to the row and comes back at its time. A slow
 //! sweep finds only what a crash has left: rows whose lease has run out.
 
-mod negotiation;
+mod delivery;
 mod outcome;
 mod outgoing;
 mod signal;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::service::ServiceResult;
-use crate::store::{Step, StepKind, Unit, leases, now_ms};
+use crate::store::{Step, StepKind, Unit, leases, negotiation, now_ms};
 
 /// How often leases that ran out are looked for. Only a crash of another replica leaves any.
 const SWEEP: Duration = Duration::from_secs(15);
@@ -112,7 +112,7 @@ impl Worker {
         while !self.stop.is_cancelled() {
             let Ok(_permit) = self.permits.acquire().await else { break };
             let result = match key.0 {
-                StepKind::Negotiation => negotiation::step(&self.app, &key.1).await,
+                StepKind::Negotiation => negotiate(&self.app, &key.1).await,
                 StepKind::Transfer => transfer::step(&self.app, &key.1).await,
             };
             let rest = match result {
@@ -145,6 +145,13 @@ impl Worker {
             }
         }
     }
+}
+
+/// The next step of a negotiation: its message.
+async fn negotiate(app: &Arc<App>, id: &str) -> ServiceResult<After> {
+    let Some(row) = delivery::due::<negotiation::Model>(app, id).await? else { return Ok(After::Rest) };
+    delivery::deliver(app, &row).await?;
+    Ok(After::Again)
 }
 
 /// Whether this replica may work on the row now: it holds the lease, or takes it.

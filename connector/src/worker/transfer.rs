@@ -2,24 +2,18 @@
 
 use std::sync::Arc;
 
-use super::outcome::{Outcome, next_attempt, peer_state, send};
+use super::After;
+use super::delivery::{deliver, due, postpone};
+use super::outcome::next_attempt;
 use super::signal::{Signalled, give_signal};
-use super::{After, hold};
 use crate::app::App;
-use crate::service::negotiation::error_object;
 use crate::service::transfer::{self, flow_step, needs_flow};
 use crate::service::{ServiceError, ServiceResult};
+use crate::store::now_ms;
 use crate::store::transfer::Model;
-use crate::store::{StepKind, now_ms, transfers};
 
 pub(super) async fn step(app: &Arc<App>, id: &str) -> ServiceResult<After> {
-    let Some(row) = transfers::find(app.store.reads(), app.context(), id).await? else { return Ok(After::Rest) };
-    if (row.owed.is_none() && row.flow_target.is_none()) || row.next_attempt_at > now_ms() {
-        return Ok(After::Rest);
-    }
-    if !hold(app, StepKind::Transfer, id, row.lease_owner.as_deref(), row.lease_until).await? {
-        return Ok(After::Rest);
-    }
+    let Some(row) = due::<Model>(app, id).await? else { return Ok(After::Rest) };
     let failed = match signal(app, &row).await? {
         Flow::Moved => return Ok(After::Again),
         Flow::Failed(why) => Some(why),
@@ -27,7 +21,7 @@ pub(super) async fn step(app: &Arc<App>, id: &str) -> ServiceResult<After> {
     };
     if row.owed.is_some() && !needs_flow(&row) {
         // An end or a pause is announced even when our own data plane does not answer.
-        message(app, &row).await?;
+        deliver(app, &row).await?;
         return Ok(After::Again);
     }
     match failed {
@@ -68,36 +62,6 @@ async fn signal(app: &Arc<App>, row: &Model) -> ServiceResult<Flow> {
     }
 }
 
-async fn message(app: &Arc<App>, row: &Model) -> ServiceResult<()> {
-    let Some(owed_id) = row.owed_id.clone() else { return Ok(()) };
-    let Some(message) = transfer::outgoing(app, row)? else {
-        let why = ServiceError::peer("never_begun", "the counter-party never answered the first message");
-        return transfer::give_up(app, &row.id, &owed_id, why).await;
-    };
-    match send(app, &message, &row.counter_party, &row.counter_address, row.owed_since).await {
-        Outcome::Taken(answer) => match transfer::acknowledge(app, &row.id, &owed_id, answer).await {
-            Err(error) if error.code == "bad_answer" => transfer::give_up(app, &row.id, &owed_id, error).await,
-            result => result,
-        },
-        Outcome::Later(why) => match next_attempt(app, row.attempts, row.owed_since)? {
-            Some(at) => {
-                tracing::info!(transfer = %row.id, attempt = row.attempts + 1, error = %why, "delivery failed; it is tried again");
-                let error = error_object(&why.retrying()).to_string();
-                Ok(transfers::postpone(&app.store, row, &owed_id, at, &error).await?)
-            }
-            None => transfer::give_up(app, &row.id, &owed_id, why).await,
-        },
-        Outcome::Refused(why) => {
-            if let Some(peer) = peer_state(app, &message, &row.counter_party, &row.counter_address).await
-                && transfer::adopt_peer_state(app, row, &peer).await?
-            {
-                return Ok(());
-            }
-            transfer::reject(app, &row.id, &owed_id, why).await
-        }
-    }
-}
-
 async fn postpone_signal(app: &Arc<App>, row: &Model, why: ServiceError) -> ServiceResult<After> {
     // A counter-party waits for the outcome: a data plane gets a minute, not the days that a peer gets.
     let patience = i64::try_from(app.config.transfer.data_plane_patience_s).unwrap_or(60).saturating_mul(1000);
@@ -106,9 +70,7 @@ async fn postpone_signal(app: &Arc<App>, row: &Model, why: ServiceError) -> Serv
         return Ok(After::Again);
     }
     let at = next_attempt(app, row.attempts, row.owed_since)?.unwrap_or_else(now_ms);
-    let error = error_object(&why.retrying()).to_string();
-    let owed_id = row.owed_id.clone().unwrap_or_default();
-    transfers::postpone(&app.store, row, &owed_id, at, &error).await?;
+    postpone(app, row, at, why).await?;
     Ok(After::Rest)
 }
 

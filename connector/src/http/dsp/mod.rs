@@ -3,6 +3,7 @@
 mod answer;
 mod catalog;
 mod negotiations;
+mod processes;
 mod transfers;
 mod version;
 
@@ -30,21 +31,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
                 .route("/catalog/request", web::post().to(catalog::request))
                 .route("/catalog/request", web::get().to(catalog::next_page))
                 .route("/catalog/datasets/{id}", web::get().to(catalog::dataset))
-                .route("/negotiations/request", web::post().to(negotiations::request))
-                .route("/negotiations/offers", web::post().to(negotiations::offers))
-                .route("/negotiations/{id}", web::get().to(negotiations::state))
-                .route("/negotiations/{id}/request", web::post().to(negotiations::counter_request))
-                .route("/negotiations/{id}/offers", web::post().to(negotiations::counter_offer))
-                .route("/negotiations/{id}/events", web::post().to(negotiations::events))
-                .route("/negotiations/{id}/agreement", web::post().to(negotiations::agreement))
-                .route("/negotiations/{id}/agreement/verification", web::post().to(negotiations::verification))
-                .route("/negotiations/{id}/termination", web::post().to(negotiations::termination))
-                .route("/transfers/request", web::post().to(transfers::request))
-                .route("/transfers/{id}", web::get().to(transfers::state))
-                .route("/transfers/{id}/start", web::post().to(transfers::start))
-                .route("/transfers/{id}/completion", web::post().to(transfers::completion))
-                .route("/transfers/{id}/suspension", web::post().to(transfers::suspension))
-                .route("/transfers/{id}/termination", web::post().to(transfers::termination)),
+                .configure(negotiations::configure)
+                .configure(transfers::configure),
         )
         .default_service(web::route().to(version::nowhere));
 }

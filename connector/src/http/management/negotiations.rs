@@ -1,27 +1,27 @@
 //! Contract negotiations.
 
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse, get, post};
+use actix_web::{HttpRequest, get, post};
 use policy_plan::instant_text;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::body::Json;
-use super::crud::{Answer, location, ok};
+use super::crud::Answer;
 use super::processes::{
-    CommandInput, CounterPartyInput, EndReason, ProcessError, counter_party, optional, pids, unknown_command,
+    self, CommandInput, CounterPartyInput, EndReason, ProcessError, ProcessFilters, ShownProcess, counter_party,
+    optional, pids, unknown_command,
 };
-use super::query::{ListBody, ListParams, list_query};
+use super::query::{ListBody, ListParams};
 use super::stored;
 use crate::app::App;
+use crate::service::ServiceResult;
 use crate::service::dataset::bad;
 use crate::service::negotiation::{self, Command, NewNegotiation};
 use crate::service::registry::{DecisionMode, check_id};
-use crate::service::{ServiceResult, reading};
 use crate::store::negotiation as row;
 
-const FILTERS: &[&str] = &["role", "state", "counterPartyId", "datasetId", "agreementId"];
 const COMMANDS: &[&str] = &["offer", "counter", "accept", "agree", "verify", "finalize", "terminate"];
 
 /// Which side we are on.
@@ -136,48 +136,44 @@ pub(super) struct NegotiationView {
     next: Vec<&'static str>,
 }
 
-fn view(row: row::Model) -> ServiceResult<NegotiationView> {
-    let next = negotiation::next_commands(&row);
-    let (consumer_pid, provider_pid) = pids(&row.role, &row.id, row.counter_pid);
-    Ok(NegotiationView {
-        id: row.id,
-        role: row.role,
-        state: row.state,
-        counter_party_id: row.counter_party,
-        counter_party_address: row.counter_address,
-        consumer_pid,
-        provider_pid,
-        dataset_id: row.dataset_id,
-        offer_id: row.offer_id,
-        offer: stored(&row.offer)?,
-        agreement_id: row.agreement_id,
-        decision: row.decision,
-        created_at: instant_text(row.created_at),
-        updated_at: instant_text(row.updated_at),
-        error: optional(row.error.as_deref())?,
-        termination: optional(row.termination.as_deref())?,
-        next,
-    })
+impl ShownProcess for row::Model {
+    type View = NegotiationView;
+    const PATH: &'static str = "/negotiations";
+
+    async fn view(self, _: &App) -> ServiceResult<NegotiationView> {
+        let next = negotiation::next_commands(&self);
+        let (consumer_pid, provider_pid) = pids(&self.role, &self.id, self.counter_pid);
+        Ok(NegotiationView {
+            id: self.id,
+            role: self.role,
+            state: self.state,
+            counter_party_id: self.counter_party,
+            counter_party_address: self.counter_address,
+            consumer_pid,
+            provider_pid,
+            dataset_id: self.dataset_id,
+            offer_id: self.offer_id,
+            offer: stored(&self.offer)?,
+            agreement_id: self.agreement_id,
+            decision: self.decision,
+            created_at: instant_text(self.created_at),
+            updated_at: instant_text(self.updated_at),
+            error: optional(self.error.as_deref())?,
+            termination: optional(self.termination.as_deref())?,
+            next,
+        })
+    }
 }
 
 /// Lists negotiations.
 #[utoipa::path(
     tag = "negotiations",
-    params(
-        ListParams,
-        ("role" = Option<String>, Query, description = "Only with this role of ours"),
-        ("state" = Option<String>, Query, description = "Only in this state"),
-        ("counterPartyId" = Option<String>, Query, description = "Only with this counter-party"),
-        ("datasetId" = Option<String>, Query, description = "Only about this dataset"),
-        ("agreementId" = Option<String>, Query, description = "Only the one that led to this agreement")
-    ),
+    params(ListParams, ProcessFilters),
     responses((status = 200, description = "A page of negotiations", body = ListBody<NegotiationView>))
 )]
 #[get("/negotiations")]
 pub(super) async fn list(app: Data<App>, request: HttpRequest) -> Answer {
-    let page = reading::negotiations(&app, &list_query(&request, FILTERS)?).await?;
-    let items = page.items.into_iter().map(view).collect::<ServiceResult<Vec<_>>>()?;
-    ok(&ListBody { items, next: page.next })
+    processes::list::<row::Model>(&app, &request).await
 }
 
 /// Shows one negotiation.
@@ -188,7 +184,7 @@ pub(super) async fn list(app: Data<App>, request: HttpRequest) -> Answer {
 )]
 #[get("/negotiations/{id}")]
 pub(super) async fn show(app: Data<App>, id: Path<String>) -> Answer {
-    ok(&view(reading::negotiation(&app, &id).await?)?)
+    processes::show::<row::Model>(&app, &id).await
 }
 
 /// Begins a negotiation.
@@ -207,9 +203,7 @@ pub(super) async fn show(app: Data<App>, id: Path<String>) -> Answer {
 )]
 #[post("/negotiations")]
 pub(super) async fn create(app: Data<App>, Json(input): Json<NegotiationInput>) -> Answer {
-    let row = negotiation::start(&app, input.check()?).await?;
-    let location = location("/negotiations", &row.id);
-    Ok(HttpResponse::Created().insert_header(("Location", location)).json(view(row)?))
+    processes::begun(&app, negotiation::start(&app, input.check()?).await?).await
 }
 
 /// Takes the next step of a negotiation.
@@ -227,8 +221,7 @@ pub(super) async fn create(app: Data<App>, Json(input): Json<NegotiationInput>) 
 #[post("/negotiations/{id}/{command}")]
 pub(super) async fn command(app: Data<App>, path: Path<(String, String)>, Json(input): Json<CommandInput>) -> Answer {
     let (id, word) = path.into_inner();
-    let row = negotiation::command(&app, &id, read_command(&word, input)?).await?;
-    Ok(HttpResponse::Accepted().json(view(row)?))
+    processes::stepping(&app, negotiation::command(&app, &id, read_command(&word, input)?).await?).await
 }
 
 fn read_command(word: &str, input: CommandInput) -> ServiceResult<Command> {

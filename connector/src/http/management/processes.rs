@@ -1,17 +1,80 @@
 //! What negotiations and transfers have in common: naming the counter-party, commands, and how they are shown.
 
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
+use super::crud::{Answer, location, ok};
+use super::query::{ListBody, list_query};
 use super::stored;
+use crate::app::App;
 use crate::service::dataset::{bad, check_length};
 use crate::service::partner::CounterPartyRef;
+use crate::service::process::Process;
 use crate::service::registry::{AddressInput, check_id};
-use crate::service::{ServiceError, ServiceResult};
+use crate::service::{ServiceError, ServiceResult, reading};
 
 /// Longest code or reason, in bytes.
 const MAX_REASON_BYTES: usize = 2048;
+
+/// A kind of process as the API shows it.
+pub(super) trait ShownProcess: Process {
+    /// The shown form.
+    type View: Serialize;
+    /// The path of the list below the base.
+    const PATH: &'static str;
+    /// Makes the shown form.
+    ///
+    /// # Errors
+    /// When the row is broken.
+    async fn view(self, app: &App) -> ServiceResult<Self::View>;
+}
+
+/// Filters of both lists.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[allow(dead_code)] // Only described: `list` reads it.
+pub(super) struct ProcessFilters {
+    /// Only with this role of ours.
+    role: Option<String>,
+    /// Only in this state.
+    state: Option<String>,
+    /// Only with this counter-party.
+    counter_party_id: Option<String>,
+    /// Only about this dataset.
+    dataset_id: Option<String>,
+    /// Only with this agreement.
+    agreement_id: Option<String>,
+}
+
+/// `GET /<kind>`.
+pub(super) async fn list<P: ShownProcess>(app: &App, request: &HttpRequest) -> Answer {
+    let filters: Vec<&str> = P::LISTING.filter.iter().map(|(name, _)| *name).collect();
+    let page = reading::processes::<P>(app, &list_query(request, &filters)?).await?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for row in page.items {
+        items.push(row.view(app).await?);
+    }
+    ok(&ListBody { items, next: page.next })
+}
+
+/// `GET /<kind>/{id}`.
+pub(super) async fn show<P: ShownProcess>(app: &App, id: &str) -> Answer {
+    ok(&reading::process::<P>(app, id).await?.view(app).await?)
+}
+
+/// 201 with a process that has begun.
+pub(super) async fn begun<P: ShownProcess>(app: &App, row: P) -> Answer {
+    let location = location(P::PATH, row.common().id);
+    Ok(HttpResponse::Created().insert_header((LOCATION, location)).json(row.view(app).await?))
+}
+
+/// 202 with a process that takes a step.
+pub(super) async fn stepping<P: ShownProcess>(app: &App, row: P) -> Answer {
+    Ok(HttpResponse::Accepted().json(row.view(app).await?))
+}
 
 /// A counter-party that need not be registered as a partner.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -1,27 +1,27 @@
 //! Transfer processes.
 
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse, get, post};
+use actix_web::{HttpRequest, get, post};
 use policy_plan::instant_text;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::body::Json;
-use super::crud::{Answer, location, ok};
+use super::crud::Answer;
 use super::negotiations::RoleName;
 use super::processes::{
-    CommandInput, CounterPartyInput, EndReason, ProcessError, counter_party, optional, pids, unknown_command,
+    self, CommandInput, CounterPartyInput, EndReason, ProcessError, ProcessFilters, ShownProcess, counter_party,
+    optional, pids, unknown_command,
 };
-use super::query::{ListBody, ListParams, list_query};
+use super::query::{ListBody, ListParams};
 use crate::app::App;
+use crate::service::ServiceResult;
 use crate::service::dataset::check_length;
 use crate::service::registry::{DecisionMode, check_id};
 use crate::service::transfer::{self, Command, NewTransfer};
-use crate::service::{ServiceResult, reading};
 use crate::store::transfer as row;
 
-const FILTERS: &[&str] = &["role", "state", "counterPartyId", "datasetId", "agreementId"];
 const COMMANDS: &[&str] = &["start", "suspend", "resume", "complete", "terminate"];
 
 /// A transfer to begin, as consumer.
@@ -110,53 +110,46 @@ pub(super) struct TransferView {
     next: Vec<&'static str>,
 }
 
-async fn view(app: &App, row: row::Model) -> ServiceResult<TransferView> {
-    let next = transfer::next_commands(&row);
-    let local_endpoint = transfer::local_endpoint(app, &row).await?;
-    let (consumer_pid, provider_pid) = pids(&row.role, &row.id, row.counter_pid);
-    Ok(TransferView {
-        id: row.id,
-        role: row.role,
-        state: row.state,
-        agreement_id: row.agreement_id,
-        dataset_id: row.dataset_id,
-        counter_party_id: row.counter_party,
-        counter_party_address: row.counter_address,
-        consumer_pid,
-        provider_pid,
-        format: row.format,
-        data_plane_id: row.data_plane_id,
-        local_endpoint,
-        decision: row.decision,
-        created_at: instant_text(row.created_at),
-        updated_at: instant_text(row.updated_at),
-        error: optional(row.error.as_deref())?,
-        termination: optional(row.termination.as_deref())?,
-        next,
-    })
+impl ShownProcess for row::Model {
+    type View = TransferView;
+    const PATH: &'static str = "/transfers";
+
+    async fn view(self, app: &App) -> ServiceResult<TransferView> {
+        let next = transfer::next_commands(&self);
+        let local_endpoint = transfer::local_endpoint(app, &self).await?;
+        let (consumer_pid, provider_pid) = pids(&self.role, &self.id, self.counter_pid);
+        Ok(TransferView {
+            id: self.id,
+            role: self.role,
+            state: self.state,
+            agreement_id: self.agreement_id,
+            dataset_id: self.dataset_id,
+            counter_party_id: self.counter_party,
+            counter_party_address: self.counter_address,
+            consumer_pid,
+            provider_pid,
+            format: self.format,
+            data_plane_id: self.data_plane_id,
+            local_endpoint,
+            decision: self.decision,
+            created_at: instant_text(self.created_at),
+            updated_at: instant_text(self.updated_at),
+            error: optional(self.error.as_deref())?,
+            termination: optional(self.termination.as_deref())?,
+            next,
+        })
+    }
 }
 
 /// Lists transfers.
 #[utoipa::path(
     tag = "transfers",
-    params(
-        ListParams,
-        ("role" = Option<String>, Query, description = "Only with this role of ours"),
-        ("state" = Option<String>, Query, description = "Only in this state"),
-        ("counterPartyId" = Option<String>, Query, description = "Only with this counter-party"),
-        ("datasetId" = Option<String>, Query, description = "Only of this dataset"),
-        ("agreementId" = Option<String>, Query, description = "Only under this agreement")
-    ),
+    params(ListParams, ProcessFilters),
     responses((status = 200, description = "A page of transfers", body = ListBody<TransferView>))
 )]
 #[get("/transfers")]
 pub(super) async fn list(app: Data<App>, request: HttpRequest) -> Answer {
-    let page = reading::transfers(&app, &list_query(&request, FILTERS)?).await?;
-    let mut items = Vec::with_capacity(page.items.len());
-    for row in page.items {
-        items.push(view(&app, row).await?);
-    }
-    ok(&ListBody { items, next: page.next })
+    processes::list::<row::Model>(&app, &request).await
 }
 
 /// Shows one transfer.
@@ -167,7 +160,7 @@ pub(super) async fn list(app: Data<App>, request: HttpRequest) -> Answer {
 )]
 #[get("/transfers/{id}")]
 pub(super) async fn show(app: Data<App>, id: Path<String>) -> Answer {
-    ok(&view(&app, reading::transfer(&app, &id).await?).await?)
+    processes::show::<row::Model>(&app, &id).await
 }
 
 /// Begins a transfer.
@@ -186,9 +179,7 @@ pub(super) async fn show(app: Data<App>, id: Path<String>) -> Answer {
 )]
 #[post("/transfers")]
 pub(super) async fn create(app: Data<App>, Json(input): Json<TransferInput>) -> Answer {
-    let row = transfer::start(&app, input.check()?).await?;
-    let location = location("/transfers", &row.id);
-    Ok(HttpResponse::Created().insert_header(("Location", location)).json(view(&app, row).await?))
+    processes::begun(&app, transfer::start(&app, input.check()?).await?).await
 }
 
 /// Takes the next step of a transfer.
@@ -206,8 +197,7 @@ pub(super) async fn create(app: Data<App>, Json(input): Json<TransferInput>) -> 
 #[post("/transfers/{id}/{command}")]
 pub(super) async fn command(app: Data<App>, path: Path<(String, String)>, Json(input): Json<CommandInput>) -> Answer {
     let (id, word) = path.into_inner();
-    let row = transfer::command(&app, &id, read_command(&word, input)?).await?;
-    Ok(HttpResponse::Accepted().json(view(&app, row).await?))
+    processes::stepping(&app, transfer::command(&app, &id, read_command(&word, input)?).await?).await
 }
 
 fn read_command(word: &str, input: CommandInput) -> ServiceResult<Command> {

@@ -10,14 +10,15 @@ use serde_json::{Value, json};
 
 use super::consumer::check_agreement;
 use super::provider::{blank, check_agree, our_offer, propose_agreement};
-use super::row::{agreement_of, announce, begin, machine_state, offer_of, owe, role, save};
+use super::row::{agreement_of, offer_of};
 use crate::app::App;
 use crate::service::catalog::dataset_of;
 use crate::service::decide::About;
 use crate::service::partner::{CounterPartyRef, resolve};
+use crate::service::process::{Process as _, announce, begin, locked, owe, role, save};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::negotiation::Model;
-use crate::store::{Unit, negotiations};
+use crate::store::{Unit, processes};
 
 /// A negotiation to begin.
 #[derive(Clone, Debug)]
@@ -110,7 +111,7 @@ pub(crate) async fn start(app: &Arc<App>, new: NewNegotiation) -> ServiceResult<
         .write(move |unit| {
             Box::pin(async move {
                 begin(&mut row, machine::initiate(our_role), unit.now());
-                let row = negotiations::insert(unit, row).await?;
+                let row = processes::insert(unit, row).await?;
                 announce(unit, &row, None, None).await?;
                 Ok::<_, ServiceError>(row)
             })
@@ -169,23 +170,13 @@ fn given_offer(value: &Value) -> ServiceResult<Offer> {
 /// # Errors
 /// 409 when the present state does not allow it; nothing changes.
 pub(crate) async fn command(app: &Arc<App>, id: &str, command: Command) -> ServiceResult<Model> {
-    let shared = app.clone();
-    let id = id.to_owned();
-    app.store
-        .write(move |unit| {
-            Box::pin(async move {
-                let row = negotiations::lock(unit, shared.context(), &id).await?;
-                let row = row.ok_or_else(|| ServiceError::not_found(format!("no negotiation `{id}`")))?;
-                carry_out(&shared, unit, row, command).await
-            })
-        })
-        .await
+    locked(app, id, move |app, unit, row| Box::pin(carry_out(app, unit, row, command))).await
 }
 
 async fn carry_out(app: &App, unit: &mut Unit, mut row: Model, command: Command) -> ServiceResult<Model> {
     let settled_before = row.settled.clone();
     let message = command.message();
-    machine::owe(role(&row), machine_state(app, &row), message)
+    machine::owe(role(&row), row.state(app), message)
         .map_err(|illegal| ServiceError::conflict(illegal.code, illegal.message))?;
     match &command {
         Command::Offer(Some(offer)) | Command::Counter(Some(offer)) => {
@@ -222,10 +213,9 @@ async fn carry_out(app: &App, unit: &mut Unit, mut row: Model, command: Command)
 /// The commands that the present state allows, in the order in which they usually come.
 pub(crate) fn next_commands(row: &Model) -> Vec<&'static str> {
     let settled = row.settled.as_deref().and_then(NegotiationState::parse);
-    let owed = row.owed.as_deref().and_then(NegotiationMessage::parse);
     let state = dsp_protocol::negotiation::Negotiation {
         settled,
-        owed: owed.map(|message| dsp_protocol::negotiation::Owed { message, sent: true }),
+        owed: row.owed().map(|message| dsp_protocol::negotiation::Owed { message, sent: true }),
     };
     let all = [
         ("offer", NegotiationMessage::ContractOffer),

@@ -10,9 +10,10 @@ use policy::Scope;
 use serde_json::{Value, json};
 
 use super::receive::Next;
-use super::row::{agreement_of, machine_state, offer_of, role_name};
+use super::row::{agreement_of, offer_of};
 use crate::app::App;
 use crate::service::decide::{About, refusal, rfc3339};
+use crate::service::process::Process as _;
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::negotiation::Model;
 use crate::store::{offer, registry};
@@ -196,7 +197,7 @@ pub(super) fn propose_agreement(app: &App, row: &mut Model, offer: &Offer, now: 
 
 /// An operator agrees by hand: the policy still decides.
 pub(super) fn check_agree(app: &App, row: &Model) -> ServiceResult<()> {
-    machine::owe(Role::Provider, machine_state(app, row), NegotiationMessage::Agreement)
+    machine::owe(Role::Provider, row.state(app), NegotiationMessage::Agreement)
         .map_err(|illegal| ServiceError::conflict(illegal.code, illegal.message))?;
     let claims: Value = serde_json::from_str(&row.claims).unwrap_or_else(|_| json!({}));
     match decide(app, &row.counter_party, &claims, &offer_of(row)?, &row.dataset_id)? {
@@ -210,7 +211,7 @@ pub(super) fn blank(app: &App, role: Role, id: String, counter_party: String, co
     Model {
         id,
         context: app.context().to_owned(),
-        role: role_name(role).to_owned(),
+        role: role.as_str().to_owned(),
         counter_party,
         counter_pid: None,
         counter_address: counter_address.trim_end_matches('/').to_owned(),

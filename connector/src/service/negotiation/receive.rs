@@ -6,19 +6,21 @@ use dsp_protocol::negotiation as machine;
 use dsp_protocol::negotiation::{
     ContractAgreementMessage, ContractNegotiationTerminationMessage, ContractOfferMessage, ContractRequestMessage,
 };
-use dsp_protocol::negotiation::{Illegal, NegotiationMessage, Role};
+use dsp_protocol::negotiation::{NegotiationMessage, Role};
 use identity::Participant;
 use serde_json::{Value, json};
 
-use super::row::{
-    announce, machine_state, negotiation_object, offer_of, owe, owe_termination, role, role_name, save, settle,
-};
+use super::row::offer_of;
 use super::{consumer, provider};
 use crate::app::App;
+use crate::service::process::{
+    Process as _, Sender, create, existing, find_for_peer, locked, owe, owe_termination, recognise, repeat, role, save,
+    settle,
+};
 use crate::service::reason::terminated_by_peer;
 use crate::service::{ServiceError, ServiceResult};
+use crate::store::Unit;
 use crate::store::negotiation::Model;
-use crate::store::{Unit, negotiations};
 
 /// A message about an existing negotiation.
 #[derive(Clone, Debug)]
@@ -53,22 +55,6 @@ impl Incoming {
     }
 }
 
-impl From<Illegal> for ServiceError {
-    fn from(illegal: Illegal) -> Self {
-        Self::bad_request(illegal.code, illegal.message)
-    }
-}
-
-/// What a message says about where it comes from.
-#[derive(Clone, Debug)]
-pub(crate) struct Sender {
-    /// The counter-party's pid.
-    pub pid: String,
-    /// What tells a copy of the message from another one: its `@id`, else a digest of its content. An old offer that
-    /// crosses our counter-request must not pass for its answer.
-    pub key: String,
-}
-
 /// What we do next by ourselves after a message, decided before the unit of work.
 pub(super) enum Next {
     /// Leave it to the operator.
@@ -77,16 +63,6 @@ pub(super) enum Next {
     Send(NegotiationMessage),
     /// End it, because of this.
     Refuse(ServiceError),
-}
-
-/// The negotiation with this pid of ours, if it is with this participant; a foreign one looks like an unknown one.
-///
-/// # Errors
-/// `not_found`.
-pub(crate) async fn find_for_peer(app: &App, participant: &Participant, id: &str) -> ServiceResult<Model> {
-    let row = negotiations::find(app.store.reads(), app.context(), id).await?;
-    row.filter(|row| row.counter_party == participant.id())
-        .ok_or_else(|| ServiceError::not_found(format!("no negotiation `{id}` with this participant")))
 }
 
 /// The consumer's first message: a new negotiation, or the existing one when it repeats itself.
@@ -100,11 +76,11 @@ pub(crate) async fn receive_initial_request(
     digest: String,
 ) -> ServiceResult<Value> {
     let pid = message.consumer_pid.to_string();
-    if let Some(existing) = existing(app, Role::Provider, participant, &pid).await? {
+    if let Some(existing) = existing::<Model>(app, Role::Provider, participant, &pid).await? {
         return repeat(app, &existing, &digest);
     }
     let (row, next) = provider::new_from_request(app, participant, message, &digest).await?;
-    create(app, participant, row, next, &pid, &digest).await
+    begin(app, participant, row, next).await
 }
 
 /// The provider's first message: it makes us an offer.
@@ -118,59 +94,17 @@ pub(crate) async fn receive_initial_offer(
     digest: String,
 ) -> ServiceResult<Value> {
     let pid = message.provider_pid.to_string();
-    if let Some(existing) = existing(app, Role::Consumer, participant, &pid).await? {
+    if let Some(existing) = existing::<Model>(app, Role::Consumer, participant, &pid).await? {
         return repeat(app, &existing, &digest);
     }
     let row = consumer::new_from_offer(app, participant, message, &digest)?;
-    create(app, participant, row, Next::Wait, &pid, &digest).await
+    begin(app, participant, row, Next::Wait).await
 }
 
-async fn existing(app: &App, role: Role, participant: &Participant, pid: &str) -> ServiceResult<Option<Model>> {
-    let db = app.store.reads();
-    Ok(negotiations::by_counter_pid(db, app.context(), role_name(role), participant.id(), pid).await?)
-}
-
-fn repeat(app: &App, existing: &Model, digest: &str) -> ServiceResult<Value> {
-    if existing.initial_digest.as_deref() == Some(digest) {
-        return negotiation_object(app, existing);
-    }
-    Err(ServiceError::bad_request(
-        "duplicate_pid",
-        "this pid belongs to a negotiation that was begun with other content",
-    ))
-}
-
-async fn create(
-    app: &Arc<App>,
-    participant: &Participant,
-    mut row: Model,
-    next: Next,
-    pid: &str,
-    digest: &str,
-) -> ServiceResult<Value> {
-    let our_role = role(&row);
-    settle(&mut row, machine::receive_initial(our_role));
-    let shared = app.clone();
-    let created = app
-        .store
-        .write(move |unit| {
-            Box::pin(async move {
-                let detail = apply(&shared, &mut row, next, unit.now())?;
-                let row = negotiations::insert(unit, row).await?;
-                announce(unit, &row, None, detail).await?;
-                Ok::<_, ServiceError>(row)
-            })
-        })
-        .await;
-    match created {
-        Ok(row) => negotiation_object(app, &row),
-        // The same message came twice at once and the other one was first.
-        Err(error) if error.code == "exists" => match existing(app, our_role, participant, pid).await? {
-            Some(row) => repeat(app, &row, digest),
-            None => Err(error),
-        },
-        Err(error) => Err(error),
-    }
+async fn begin(app: &Arc<App>, participant: &Participant, mut row: Model, next: Next) -> ServiceResult<Value> {
+    let initial = machine::receive_initial(role(&row));
+    settle(&mut row, initial);
+    create(app, participant, row, move |app, row, now| apply(app, row, next, now)).await
 }
 
 /// Carries out what was decided; answers the decision for the event.
@@ -182,15 +116,10 @@ fn apply(app: &App, row: &mut Model, next: Next, now: i64) -> ServiceResult<Opti
             Ok(Some(json!({"allow": true})))
         }
         Next::Refuse(error) => {
-            let reason = refusal_reason(&error);
-            owe_termination(app, row, error.code, &reason, Some(&error), now)?;
+            owe_termination(app, row, error.code, &error.message, Some(&error), now)?;
             Ok(Some(json!({"allow": false, "rule": error.rule, "fact": error.fact})))
         }
     }
-}
-
-fn refusal_reason(error: &ServiceError) -> String {
-    error.message.clone()
 }
 
 /// A message about an existing negotiation, addressed by our pid `id`.
@@ -204,26 +133,16 @@ pub(crate) async fn receive(
     from: Sender,
     message: Incoming,
 ) -> ServiceResult<()> {
-    let before = find_for_peer(app, participant, id).await?;
+    let before: Model = find_for_peer(app, participant, id).await?;
     // What a policy has to say is asked before the unit of work, so that the writer never waits for it.
     let next = prepare(app, participant, &before, &message).await?;
-    let shared = app.clone();
-    let id = id.to_owned();
     let claims = participant.claims().to_string();
-    app.store
-        .write(move |unit| {
-            Box::pin(async move {
-                let row = negotiations::lock(unit, shared.context(), &id).await?;
-                let row = row.ok_or_else(|| ServiceError::not_found("the negotiation is gone"))?;
-                take(&shared, unit, row, from, claims, message, next).await
-            })
-        })
-        .await
+    locked(app, id, move |app, unit, row| Box::pin(take(app, unit, row, from, claims, message, next))).await
 }
 
 async fn prepare(app: &App, participant: &Participant, row: &Model, message: &Incoming) -> ServiceResult<Next> {
     // A message that the machine refuses anyway needs no decision.
-    machine::receive(role(row), machine_state(app, row), message.kind())?;
+    machine::receive(role(row), row.state(app), message.kind())?;
     match message {
         Incoming::ContractRequest(request) => provider::on_counter_request(app, participant, row, request).await,
         Incoming::Accepted => provider::on_accepted(app, participant, row).await,
@@ -243,13 +162,9 @@ async fn take(
     message: Incoming,
     next: Next,
 ) -> ServiceResult<()> {
-    check_pid(&mut row, from.pid)?;
-    if row.last_taken.as_ref() == Some(&from.key) {
-        return Err(ServiceError::bad_request("repeated_message", "this message was taken before"));
-    }
-    row.last_taken = Some(from.key);
+    recognise(&mut row, from)?;
     let settled_before = row.settled.clone();
-    let received = machine::receive(role(&row), machine_state(app, &row), message.kind())?;
+    let received = machine::receive(role(&row), row.state(app), message.kind())?;
     settle(&mut row, received.state);
     row.claims = claims;
     match message {
@@ -276,21 +191,6 @@ async fn take(
     };
     save(unit, row, settled_before.as_deref(), detail).await?;
     Ok(())
-}
-
-/// The other side's pid must be the one that we know; the first message that names it teaches it to us.
-fn check_pid(row: &mut Model, given: String) -> ServiceResult<()> {
-    match &row.counter_pid {
-        Some(known) if *known != given => Err(ServiceError::bad_request(
-            "wrong_pid",
-            format!("this negotiation is known to us with your pid `{known}`"),
-        )),
-        Some(_) => Ok(()),
-        None => {
-            row.counter_pid = Some(given);
-            Ok(())
-        }
-    }
 }
 
 fn put_offer(row: &mut Model, offer: &dsp_protocol::policy::Offer) {

@@ -8,12 +8,13 @@ use dsp_protocol::transfer::{DataAddress, OwedTransfer, Role, Transfer, Transfer
 use serde_json::{Value, json};
 
 use super::receive::{blank, decide, forget_address};
-use super::row::{aim, announce, begin, owe, role, save};
+use super::row::aim;
 use crate::app::App;
 use crate::service::partner::{CounterPartyRef, resolve};
+use crate::service::process::{Process as _, announce, begin, locked, owe, role, save};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
-use crate::store::{Unit, agreements, data_plane, registry, transfers};
+use crate::store::{Unit, agreements, data_plane, processes, registry};
 
 /// Format of a transfer when the caller names none.
 const DEFAULT_FORMAT: &str = "HttpData-PULL";
@@ -106,7 +107,7 @@ pub(crate) async fn start(app: &Arc<App>, new: NewTransfer) -> ServiceResult<Mod
                 if own_address.is_none() {
                     aim(&mut row, "PREPARED", unit.now());
                 }
-                let row = transfers::insert(unit, row).await?;
+                let row = processes::insert(unit, row).await?;
                 announce(unit, &row, None, None).await?;
                 Ok::<_, ServiceError>(row)
             })
@@ -119,17 +120,7 @@ pub(crate) async fn start(app: &Arc<App>, new: NewTransfer) -> ServiceResult<Mod
 /// # Errors
 /// 409 when the present state does not allow it; nothing changes.
 pub(crate) async fn command(app: &Arc<App>, id: &str, command: Command) -> ServiceResult<Model> {
-    let shared = app.clone();
-    let id = id.to_owned();
-    app.store
-        .write(move |unit| {
-            Box::pin(async move {
-                let row = transfers::lock(unit, shared.context(), &id).await?;
-                let row = row.ok_or_else(|| ServiceError::not_found(format!("no transfer `{id}`")))?;
-                carry_out(&shared, unit, row, command).await
-            })
-        })
-        .await
+    locked(app, id, move |app, unit, row| Box::pin(carry_out(app, unit, row, command))).await
 }
 
 async fn carry_out(app: &App, unit: &mut Unit, mut row: Model, command: Command) -> ServiceResult<Model> {
@@ -199,10 +190,9 @@ fn say_why(row: &mut Model, code: Option<String>, reason: Option<String>, defaul
 
 /// The commands that the present state allows, in the order in which they usually come.
 pub(crate) fn next_commands(row: &Model) -> Vec<&'static str> {
-    let owed = row.owed.as_deref().and_then(TransferMessage::parse);
     let state = Transfer {
         settled: row.settled.as_deref().and_then(TransferState::parse),
-        owed: owed.map(|message| OwedTransfer { message, sent: true }),
+        owed: row.owed().map(|message| OwedTransfer { message, sent: true }),
         suspended_by: None,
     };
     let all = [

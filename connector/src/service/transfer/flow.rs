@@ -8,14 +8,15 @@ use dsp_protocol::transfer::{DataAddress, Role, TransferMessage};
 use policy_plan::{Admission, Conflict, EnforcementPlan, Expr, Residual, ResidualRule, Truth};
 use serde_json::{Value, json};
 
-use super::row::{RESTARTED, aim, due, is_push, owe, owe_termination, role, save};
+use super::row::{RESTARTED, aim, due, is_push};
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
 use crate::service::decide::{USE, facts};
-use crate::service::negotiation::error_object;
+use crate::service::process::{owe, owe_termination, role, save};
+use crate::service::reason::error_object;
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
-use crate::store::{Unit, agreements, data_plane, dataset, now_ms, registry, transfers};
+use crate::store::{Unit, agreements, data_plane, dataset, now_ms, processes, registry};
 
 /// One signal to one data plane, ready to be sent.
 pub(crate) struct FlowStep {
@@ -313,7 +314,7 @@ pub(crate) async fn callback(
     event: Callback,
     status: Option<StatusMessage>,
 ) -> ServiceResult<()> {
-    if transfers::find(app.store.reads(), app.context(), id).await?.is_none() {
+    if processes::find::<Model>(app.store.reads(), app.context(), id).await?.is_none() {
         return Err(ServiceError::not_found(format!("no transfer `{id}`")));
     }
     change(app, id, move |app, row, now| {
@@ -357,12 +358,12 @@ where
     app.store
         .write(move |unit: &mut Unit| {
             Box::pin(async move {
-                let Some(mut row) = transfers::lock(unit, shared.context(), &id).await? else { return Ok(()) };
+                let Some(mut row) = processes::lock::<Model>(unit, shared.context(), &id).await? else { return Ok(()) };
                 let settled_before = row.settled.clone();
                 if change(&shared, &mut row, unit.now())? {
                     save(unit, row, settled_before.as_deref(), None).await?;
                 } else {
-                    transfers::update(unit, row).await?;
+                    processes::update(unit, row).await?;
                 }
                 Ok::<_, ServiceError>(())
             })

@@ -1,8 +1,7 @@
 //! Transfer processes in both roles (DSP 2025-1, Transfer Process Protocol), with the data flow behind each.
 //!
-//! A row holds what both sides know (`settled`), the message that we owe the counter-party (`owed`), the state of the
-//! flow that our data plane last confirmed (`flow_state`) and the one it shall reach (`flow_target`). The worker signals
-//! first and sends then, so that a start carries its address and a suspension stops the data before it is announced.
+//! Beside what every process has ([`super::process`]), a row holds the state of the flow that our data plane last confirmed
+//! (`flow_state`) and the one it shall reach (`flow_target`). The worker signals first and sends then, so that a start carries its address and a suspension stops the data before it is announced.
 
 mod command;
 mod delivery;
@@ -11,7 +10,6 @@ mod receive;
 mod row;
 
 pub(crate) use command::{Command, NewTransfer, command, local_endpoint, next_commands, start};
-pub(crate) use delivery::{acknowledge, adopt_peer_state, give_up, needs_flow, outgoing, reject};
+pub(crate) use delivery::needs_flow;
 pub(crate) use flow::{FlowStep, callback, fail_flow, flow_step, forget_target, signalled};
-pub(crate) use receive::{Incoming, find_for_peer, receive, receive_request};
-pub(crate) use row::transfer_object;
+pub(crate) use receive::{Incoming, receive, receive_request};

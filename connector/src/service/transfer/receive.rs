@@ -12,15 +12,19 @@ use identity::Participant;
 use policy::Scope;
 use serde_json::{Value, json};
 
-use super::row::{aim, announce, is_push, machine_state, owe, owe_termination, role, save, settle, transfer_object};
+use super::row::{aim, is_push};
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
 use crate::service::decide::refusal;
-use crate::service::negotiation::{Sender, finalized_by_use};
+use crate::service::negotiation::finalized_by_use;
+use crate::service::process::{
+    Process as _, Sender, create, existing, find_for_peer, locked, owe, owe_termination, recognise, repeat, role, save,
+    settle,
+};
 use crate::service::reason::terminated_by_peer;
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
-use crate::store::{Unit, agreement, agreements, dataset, registry, transfers};
+use crate::store::{Unit, agreement, agreements, dataset, registry};
 
 /// A message about an existing transfer.
 #[derive(Clone, Debug)]
@@ -46,16 +50,6 @@ impl Incoming {
     }
 }
 
-/// The transfer with this pid of ours, if it is with this participant; a foreign one looks like an unknown one.
-///
-/// # Errors
-/// `not_found`.
-pub(crate) async fn find_for_peer(app: &App, participant: &Participant, id: &str) -> ServiceResult<Model> {
-    let row = transfers::find(app.store.reads(), app.context(), id).await?;
-    row.filter(|row| row.counter_party == participant.id())
-        .ok_or_else(|| ServiceError::not_found(format!("no transfer `{id}` with this participant")))
-}
-
 /// The consumer's request: a new transfer, or the existing one when it repeats itself.
 ///
 /// # Errors
@@ -67,54 +61,24 @@ pub(crate) async fn receive_request(
     digest: String,
 ) -> ServiceResult<Value> {
     let pid = message.consumer_pid.to_string();
-    if let Some(existing) = existing(app, participant, &pid).await? {
+    if let Some(existing) = existing::<Model>(app, Role::Provider, participant, &pid).await? {
         return repeat(app, &existing, &digest);
     }
     let (mut row, refusal) = new_from_request(app, participant, message, &digest).await?;
     settle(&mut row, machine::receive_initial());
-    let shared = app.clone();
-    let created = app
-        .store
-        .write(move |unit| {
-            Box::pin(async move {
-                let now = unit.now();
-                let detail = match &refusal {
-                    Some(error) => {
-                        owe_termination(&shared, &mut row, error.code, &error.message, Some(error), now)?;
-                        Some(json!({"allow": false, "rule": error.rule, "fact": error.fact}))
-                    }
-                    None if row.decision == "automatic" => {
-                        owe(&shared, &mut row, TransferMessage::Start, now)?;
-                        aim(&mut row, "STARTED", now);
-                        Some(json!({"allow": true}))
-                    }
-                    None => None,
-                };
-                let row = transfers::insert(unit, row).await?;
-                announce(unit, &row, None, detail).await?;
-                Ok::<_, ServiceError>(row)
-            })
-        })
-        .await;
-    match created {
-        Ok(row) => transfer_object(app, &row),
-        Err(error) if error.code == "exists" => match existing(app, participant, &pid).await? {
-            Some(row) => repeat(app, &row, &digest),
-            None => Err(error),
-        },
-        Err(error) => Err(error),
-    }
-}
-
-async fn existing(app: &App, participant: &Participant, pid: &str) -> ServiceResult<Option<Model>> {
-    Ok(transfers::by_counter_pid(app.store.reads(), app.context(), "provider", participant.id(), pid).await?)
-}
-
-fn repeat(app: &App, existing: &Model, digest: &str) -> ServiceResult<Value> {
-    if existing.initial_digest.as_deref() == Some(digest) {
-        return transfer_object(app, existing);
-    }
-    Err(ServiceError::bad_request("duplicate_pid", "this pid belongs to a transfer that was begun with other content"))
+    create(app, participant, row, move |app, row, now| match &refusal {
+        Some(error) => {
+            owe_termination(app, row, error.code, &error.message, Some(error), now)?;
+            Ok(Some(json!({"allow": false, "rule": error.rule, "fact": error.fact})))
+        }
+        None if row.decision == "automatic" => {
+            owe(app, row, TransferMessage::Start, now)?;
+            aim(row, "STARTED", now);
+            Ok(Some(json!({"allow": true})))
+        }
+        None => Ok(None),
+    })
+    .await
 }
 
 /// The row of a new transfer, and why it is refused if the agreement's policy does not admit it now.
@@ -202,26 +166,12 @@ pub(crate) async fn receive(
     from: Sender,
     message: Incoming,
 ) -> ServiceResult<()> {
-    find_for_peer(app, participant, id).await?;
-    let shared = app.clone();
-    let id = id.to_owned();
-    app.store
-        .write(move |unit| {
-            Box::pin(async move {
-                let row = transfers::lock(unit, shared.context(), &id).await?;
-                let row = row.ok_or_else(|| ServiceError::not_found("the transfer is gone"))?;
-                take(&shared, unit, row, from, message).await
-            })
-        })
-        .await
+    find_for_peer::<Model>(app, participant, id).await?;
+    locked(app, id, move |app, unit, row| Box::pin(take(app, unit, row, from, message))).await
 }
 
 async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message: Incoming) -> ServiceResult<()> {
-    check_pid(&mut row, from.pid)?;
-    if row.last_taken.as_ref() == Some(&from.key) {
-        return Err(ServiceError::bad_request("repeated_message", "this message was taken before"));
-    }
-    row.last_taken = Some(from.key);
+    recognise(&mut row, from)?;
     let now = unit.now();
     let settled_before = row.settled.clone();
     if let Incoming::Start(start) = &message
@@ -235,7 +185,7 @@ async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message:
         return Ok(());
     }
     check_resumption(app, &row, &message)?;
-    let received = machine::receive(role(&row), machine_state(app, &row), message.kind())?;
+    let received = machine::receive(role(&row), row.state(app), message.kind())?;
     match message {
         Incoming::Start(_) if role(&row) == Role::Provider => {
             // The consumer resumes: our own start follows, with a new address. Until then nothing has started.
@@ -273,7 +223,7 @@ async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message:
 
 /// Only the side that suspended may resume (Data Plane Signaling, Data Flow States).
 fn check_resumption(app: &App, row: &Model, message: &Incoming) -> ServiceResult<()> {
-    let state = machine_state(app, row);
+    let state = row.state(app);
     let ours = state.settled == Some(TransferState::Suspended) && state.suspended_by == Some(role(row));
     let resuming = state.owed.is_some_and(|owed| owed.message == TransferMessage::Start);
     if matches!(message, Incoming::Start(_)) && ours && !resuming {
@@ -287,7 +237,7 @@ fn check_resumption(app: &App, row: &Model, message: &Incoming) -> ServiceResult
 
 /// As consumer of a pull that we resumed, the flow still waits for its new address.
 fn takes_new_address(app: &App, row: &Model) -> bool {
-    let state = machine_state(app, row);
+    let state = row.state(app);
     role(row) == Role::Consumer
         && !is_push(row)
         && state.owed.is_none()
@@ -300,19 +250,6 @@ fn takes_new_address(app: &App, row: &Model) -> bool {
 pub(super) fn forget_address(row: &mut Model) {
     if !is_push(row) {
         row.data_address = None;
-    }
-}
-
-fn check_pid(row: &mut Model, given: String) -> ServiceResult<()> {
-    match &row.counter_pid {
-        Some(known) if *known != given => {
-            Err(ServiceError::bad_request("wrong_pid", format!("this transfer is known to us with your pid `{known}`")))
-        }
-        Some(_) => Ok(()),
-        None => {
-            row.counter_pid = Some(given);
-            Ok(())
-        }
     }
 }
 
@@ -359,7 +296,7 @@ mod tests {
     use identity::{Identity as _, IncomingRequest, StaticPeer, StaticPeers};
 
     use super::*;
-    use crate::store::{agreement, now_ms};
+    use crate::store::{now_ms, processes};
 
     const CONSUMER: &str = "urn:consumer";
 
@@ -440,7 +377,7 @@ mod tests {
         assert_eq!(first["state"], "REQUESTED");
         assert_eq!(ask("one").await.unwrap(), first, "the existing process, nothing new");
         assert_eq!(ask("two").await.unwrap_err().code, "duplicate_pid");
-        assert_eq!(transfers::count(&app.store, app.context()).await.unwrap(), 1);
+        assert_eq!(processes::count::<Model>(&app.store, app.context()).await.unwrap(), 1);
     }
 
     #[tokio::test]
@@ -454,6 +391,6 @@ mod tests {
             let error = receive_request(&app, &participant, request(agreement, format), "d".into()).await.unwrap_err();
             assert_eq!((error.code, error.kind.status()), (code, 400));
         }
-        assert_eq!(transfers::count(&app.store, app.context()).await.unwrap(), 0);
+        assert_eq!(processes::count::<Model>(&app.store, app.context()).await.unwrap(), 0);
     }
 }

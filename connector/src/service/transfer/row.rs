@@ -1,84 +1,98 @@
-//! Between the row and the pure state machine.
+//! A transfer as a process.
 
+use dsp_protocol::error::MessageError;
 use dsp_protocol::pid::{ConsumerPid, ProviderPid};
 use dsp_protocol::transfer as machine;
-use dsp_protocol::transfer::{
-    DataAddress, Illegal, OwedTransfer, Role, Transfer, TransferMessage, TransferProcess, TransferState,
-};
+use dsp_protocol::transfer::{DataAddress, OwedTransfer, Transfer, TransferMessage, TransferProcess, TransferState};
+use dsp_protocol::{Illegal, Reconciled, Role};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
+use super::delivery;
 use crate::app::App;
-use crate::service::negotiation::{error_object, forget_passing_error};
-use crate::service::reason::termination_object;
+use crate::service::process::{Process, StoredState, went_out};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
-use crate::store::{Unit, transfers};
+use crate::worker::Outgoing;
 
-/// Our role in the row.
-pub(super) fn role(row: &Model) -> Role {
-    if row.role == "provider" { Role::Provider } else { Role::Consumer }
+impl Process for Model {
+    const NAME: &'static str = "transfer";
+    const OBJECT: &'static str = "TransferProcess";
+    type State = Transfer;
+    type Message = TransferMessage;
+    type Wire = TransferState;
+    const TERMINATION: TransferMessage = TransferMessage::Termination;
+    const TERMINATED: TransferState = TransferState::Terminated;
+
+    fn owed(&self) -> Option<TransferMessage> {
+        self.owed.as_deref().and_then(TransferMessage::parse)
+    }
+
+    fn state(&self, app: &App) -> Transfer {
+        Transfer {
+            settled: self.settled.as_deref().and_then(TransferState::parse),
+            owed: self.owed().map(|message| OwedTransfer { message, sent: went_out(app, self) }),
+            suspended_by: self.suspended_by.as_deref().and_then(Role::parse),
+        }
+    }
+
+    fn stored(state: Transfer) -> StoredState {
+        StoredState {
+            settled: state.settled.map(TransferState::as_wire),
+            name: state.name(),
+            owed: state.owed.map(|owed| owed.message.as_str()),
+        }
+    }
+
+    fn owe(role: Role, state: Transfer, message: TransferMessage) -> Result<Transfer, Illegal> {
+        machine::owe(role, state, message)
+    }
+
+    fn acknowledge(role: Role, state: Transfer) -> Result<Transfer, Illegal> {
+        machine::acknowledge(role, state)
+    }
+
+    fn give_up(state: Transfer) -> Transfer {
+        machine::give_up(state)
+    }
+
+    fn reconcile(role: Role, state: Transfer, peer: TransferState) -> Reconciled<Transfer> {
+        machine::reconcile(role, state, peer)
+    }
+
+    fn wire(state: Transfer) -> TransferState {
+        state.wire()
+    }
+
+    fn object(provider_pid: ProviderPid, consumer_pid: ConsumerPid, state: TransferState) -> Value {
+        TransferProcess { provider_pid, consumer_pid, state }.to_value()
+    }
+
+    fn parse_object(value: &Value) -> Result<(ProviderPid, ConsumerPid, TransferState), MessageError> {
+        let object = TransferProcess::parse(value)?;
+        Ok((object.provider_pid, object.consumer_pid, object.state))
+    }
+
+    fn outgoing(&self, app: &App) -> ServiceResult<Option<Outgoing>> {
+        delivery::outgoing(app, self)
+    }
+
+    fn details(&self) -> Value {
+        json!({"agreementId": self.agreement_id, "format": self.format})
+    }
+
+    fn settled(&mut self, state: Transfer) {
+        self.suspended_by = state.suspended_by.map(|side| side.as_str().to_owned());
+    }
+
+    /// The data flow ends with its transfer.
+    fn stop(&mut self, now: i64) {
+        aim(self, "TERMINATED", now);
+    }
 }
 
 /// Whether the provider writes to the consumer's address (push), by the format's name.
 pub(super) fn is_push(row: &Model) -> bool {
     row.format.to_ascii_uppercase().contains("PUSH")
-}
-
-/// The row as the machine sees it.
-pub(super) fn machine_state(app: &App, row: &Model) -> Transfer {
-    let owed = row.owed.as_deref().and_then(TransferMessage::parse);
-    let suspended_by = match row.suspended_by.as_deref() {
-        Some("provider") => Some(Role::Provider),
-        Some(_) => Some(Role::Consumer),
-        None => None,
-    };
-    Transfer {
-        settled: row.settled.as_deref().and_then(TransferState::parse),
-        owed: owed.map(|message| OwedTransfer { message, sent: went_out(app, row) }),
-        suspended_by,
-    }
-}
-
-/// Whether the owed message may have reached the peer: see [`crate::service::in_flight::InFlight`].
-fn went_out(app: &App, row: &Model) -> bool {
-    row.attempts > 0
-        || row.updated_at < app.started_at
-        || row.lease_owner.as_deref() != Some(app.store.owner())
-        || row.owed_id.as_deref().is_some_and(|id| app.in_flight.contains(id))
-}
-
-/// Writes the machine's state into the row.
-pub(super) fn settle(row: &mut Model, state: Transfer) {
-    row.settled = state.settled.map(|settled| settled.as_wire().to_owned());
-    row.state = state.name().to_owned();
-    row.suspended_by = state.suspended_by.map(|role| match role {
-        Role::Provider => "provider".to_owned(),
-        Role::Consumer => "consumer".to_owned(),
-    });
-    match state.owed {
-        Some(owed) => row.owed = Some(owed.message.as_str().to_owned()),
-        None => {
-            row.owed_id = None;
-            row.owed = None;
-            row.attempts = 0;
-            forget_passing_error(&mut row.error);
-        }
-    }
-}
-
-/// Makes the row owe a message, to be sent at once.
-pub(super) fn owe(app: &App, row: &mut Model, message: TransferMessage, now: i64) -> Result<(), Illegal> {
-    let state = machine::owe(role(row), machine_state(app, row), message)?;
-    begin(row, state, now);
-    Ok(())
-}
-
-/// Puts a state that may owe a new message into the row.
-pub(super) fn begin(row: &mut Model, state: Transfer, now: i64) {
-    settle(row, state);
-    row.owed_id = row.owed.is_some().then(|| format!("urn:uuid:{}", Uuid::new_v4()));
-    due(row, now);
 }
 
 /// The row has something to do at once.
@@ -110,92 +124,9 @@ pub(super) fn aim(row: &mut Model, target: &str, now: i64) {
     due(row, now);
 }
 
-/// Makes the row owe a termination that says why, and ends the flow.
-pub(super) fn owe_termination(
-    app: &App,
-    row: &mut Model,
-    code: &str,
-    reason: &str,
-    why: Option<&ServiceError>,
-    now: i64,
-) -> Result<(), Illegal> {
-    owe(app, row, TransferMessage::Termination, now)?;
-    aim(row, "TERMINATED", now);
-    row.termination = Some(termination_object(code, reason, why).to_string());
-    if let Some(error) = why {
-        row.error = Some(error_object(error).to_string());
-    }
-    Ok(())
-}
-
-/// (provider's pid, consumer's pid) of the row; an unknown one is empty.
-pub(super) fn pids(row: &Model) -> (String, String) {
-    let theirs = row.counter_pid.clone().unwrap_or_default();
-    match role(row) {
-        Role::Provider => (row.id.clone(), theirs),
-        Role::Consumer => (theirs, row.id.clone()),
-    }
-}
-
-/// The pids as typed values.
-pub(super) fn typed_pids(row: &Model) -> ServiceResult<(ProviderPid, ConsumerPid)> {
-    let (provider, consumer) = pids(row);
-    let provider = ProviderPid::parse(provider).map_err(ServiceError::internal)?;
-    let consumer = ConsumerPid::parse(consumer).map_err(ServiceError::internal)?;
-    Ok((provider, consumer))
-}
-
-/// The TransferProcess object that answers the counter-party.
-pub(crate) fn transfer_object(app: &App, row: &Model) -> ServiceResult<Value> {
-    let (provider_pid, consumer_pid) = typed_pids(row)?;
-    Ok(TransferProcess { provider_pid, consumer_pid, state: machine_state(app, row).wire() }.to_value())
-}
-
 /// The stored data address.
 pub(super) fn data_address(row: &Model) -> ServiceResult<Option<DataAddress>> {
     let Some(text) = &row.data_address else { return Ok(None) };
     let value: Value = serde_json::from_str(text).map_err(ServiceError::internal)?;
     DataAddress::parse(&value).map(Some).map_err(ServiceError::internal)
-}
-
-/// Saves the row and says what happened in one event, named as for negotiations.
-pub(super) async fn save(
-    unit: &mut Unit,
-    row: Model,
-    settled_before: Option<&str>,
-    detail: Option<Value>,
-) -> ServiceResult<Model> {
-    let row = transfers::update(unit, row).await?;
-    announce(unit, &row, settled_before, detail).await?;
-    Ok(row)
-}
-
-/// Appends the event of a saved row.
-pub(super) async fn announce(
-    unit: &mut Unit,
-    row: &Model,
-    settled_before: Option<&str>,
-    detail: Option<Value>,
-) -> ServiceResult<()> {
-    let settled = row.settled.as_deref();
-    let name = match settled {
-        Some(settled) if settled_before != Some(settled) => settled,
-        _ => row.state.as_str(),
-    };
-    let (provider_pid, consumer_pid) = pids(row);
-    let mut data = json!({
-        "role": row.role, "state": row.state, "counterPartyId": row.counter_party, "datasetId": row.dataset_id,
-        "agreementId": row.agreement_id, "providerPid": provider_pid, "consumerPid": consumer_pid,
-        "format": row.format, "decision": row.decision,
-    });
-    if let Value::Object(members) = &mut data {
-        if let Some(error) = row.error.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
-            members.insert("error".to_owned(), error);
-        }
-        if let Some(detail) = detail {
-            members.insert("policyDecision".to_owned(), detail);
-        }
-    }
-    unit.event(&row.context, format!("transfer.{}", name.to_lowercase()), &row.id, &data).await?;
-    Ok(())
 }

@@ -10,6 +10,7 @@ pub mod offer;
 pub mod participant_context;
 pub mod partner;
 pub mod policy;
+pub(crate) mod process;
 pub mod secret;
 pub mod transfer;
 pub mod webhook;
