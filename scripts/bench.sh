@@ -4,6 +4,6 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 use_pinned_rust
 
-cargo build --release --locked --bin hansa --bin hansa-dataplane --bin control-plane-bench
+cargo build --release --locked --workspace --bins --example data-plane-bench
 "$target/release/control-plane-bench" --bin-dir "$target/release"
-cargo bench --locked -p dataplane --bench proxy
+"$target/release/examples/data-plane-bench" --bin-dir "$target/release"

@@ -156,6 +156,13 @@ fn broker(plane: &Plane, request: &HttpRequest) -> Result<Arc<Flow>, Problem> {
     if running.iter().any(|flow| is_ngsi_ld(flow)) {
         running.retain(|flow| is_ngsi_ld(flow));
     }
+    if running.is_empty()
+        && let Some(suspended) =
+            plane.flows.select(|flow| reads(flow) && flow.live().state == DataFlowState::Suspended).pop()
+    {
+        // It refuses the request itself, and says why.
+        return Ok(suspended);
+    }
     only(running, || Problem::not_found("no_running_transfer", "no transfer is running that could be read"))
 }
 

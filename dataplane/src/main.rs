@@ -1,5 +1,6 @@
 //! The data plane's program: read the configuration, start, wait for a signal, drain.
 
+use std::io::{IsTerminal as _, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,8 +9,8 @@ use dataplane::config::{self, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Exit code for a configuration that cannot be used (sysexits, `EX_CONFIG`).
-const BAD_CONFIGURATION: u8 = 78;
+/// Exit code for a configuration that cannot be used, as of the control plane (sysexits, `EX_USAGE`).
+const BAD_CONFIGURATION: u8 = 64;
 
 /// Hansa's data plane: carries the data of agreed transfers.
 #[derive(Debug, Parser)]
@@ -86,8 +87,10 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn start_log(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
-    let log =
-        tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(&config.log_filter)?).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&config.log_filter)?)
+        .with_ansi(stderr().is_terminal())
+        .with_writer(stderr);
     if config.log_json { log.json().try_init() } else { log.try_init() }.map_err(|error| error.to_string().into())
 }
 

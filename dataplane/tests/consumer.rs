@@ -44,11 +44,16 @@ async fn an_ngsi_ld_client_needs_no_change() {
         plan
     };
     let first = world.pull(&broker("tp-a")).await;
-    world.consume("tp-1", &first.address, &["traffic"]).await;
+    let consumer = world.consume("tp-1", &first.address, &["traffic"]).await;
     let reply = world.client.send("GET", &url, &[], "").await;
     assert_eq!((reply.status, reply.text().as_str()), (200, "GET /ngsi-ld/v1/entities?type=A"));
     let next = format!("<{}/ngsi-ld/v1/entities?offset=2>; rel=\"next\"", world.local);
     assert_eq!(reply.header("link"), Some(next.as_str()));
+    world.signal("POST", &format!("/dataflows/{consumer}/suspend"), &json!({"messageId": "s"})).await;
+    let reply = world.client.send("GET", &url, &[], "").await;
+    assert_eq!((reply.status, reply.json()["code"].as_str()), (403, Some("flow_suspended")));
+    let again = json!({"messageId": "r", "dataAddress": first.address});
+    assert_eq!(world.signal("POST", &format!("/dataflows/{consumer}/resume"), &again).await.0, 200);
     write(&world.shared(), "a.bin", b"x");
     let files = world.pull_files("tp-b", "a.bin").await;
     world.consume("tp-2", &files.address, &[]).await;

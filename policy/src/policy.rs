@@ -1,5 +1,6 @@
 //! A policy that can be asked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use policy_plan::Residual;
@@ -61,6 +62,29 @@ impl Policy {
     #[must_use]
     pub fn rules(&self) -> Vec<String> {
         self.compiled.rules.iter().map(|rule| rule.rule.text()).collect()
+    }
+
+    /// The members of [`Facts::claims`] that its constraints look at: for `credential:A.b` it is `A`. They tell which credentials
+    /// have to be asked for.
+    #[must_use]
+    pub fn claims_read(&self) -> BTreeSet<&str> {
+        let of = |left: &'_ Left| -> &'static [&'static str] {
+            match left {
+                Left::Membership => &["membership"],
+                Left::Role => &["role"],
+                Left::Spatial => &["spatial"],
+                Left::NutsRegion => &["nutsRegion"],
+                Left::Recipient | Left::Purpose | Left::DateTime | Left::SinceAgreement | Left::Claim { .. } => &[],
+            }
+        };
+        let mut names = BTreeSet::new();
+        for (_, atom) in &self.compiled.atoms {
+            names.extend(of(&atom.left));
+            if let Left::Claim { path, .. } = &atom.left {
+                names.extend(path.first().map(String::as_str));
+            }
+        }
+        names
     }
 
     /// Decides whether the party of the facts may perform the action (ODRL 2.2, Permission, Prohibition and Policy

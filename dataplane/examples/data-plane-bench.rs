@@ -1,4 +1,6 @@
-//! The data plane beside nginx as a plain proxy, on the same source, in alternating rounds: `cargo bench -p dataplane`.
+//! The data plane beside nginx as a plain proxy, on the same source, in alternating rounds:
+//! `data-plane-bench --bin-dir target/release`. An example rather than a Cargo bench, so that it is built with the profile of the
+//! programs that ship and measures these.
 //!
 //! Counted is the CPU time of the proxy's processes alone (user and system, `/proc/PID/stat`), so that the load generator, the
 //! source and other programs on the machine do not matter much; the ratio of one run is what can be compared. The data plane
@@ -32,11 +34,15 @@ fn main() {
         println!("nginx is missing; install it (apt-get install nginx-light) to compare with it");
         return;
     }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [flag, folder] = arguments.as_slice() else { panic!("say where the programs are: --bin-dir FOLDER") };
+    assert_eq!(flag, "--bin-dir");
+    let program = Path::new(folder).join("hansa-dataplane");
     let rounds: usize = std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
     let folder = tempfile::tempdir().unwrap();
     let source = Nginx::source(folder.path());
     let nginx = Nginx::proxy(folder.path(), source.port);
-    let hansa = Hansa::start(folder.path(), source.port);
+    let hansa = Hansa::start(&program, folder.path(), source.port);
     let subjects = [
         Subject { name: "nginx", port: nginx.port, prefix: String::new(), token: None, pids: nginx.pids() },
         Subject {
@@ -349,7 +355,7 @@ struct Hansa {
 }
 
 impl Hansa {
-    fn start(folder: &Path, source: u16) -> Self {
+    fn start(program: &Path, folder: &Path, source: u16) -> Self {
         let (public, signaling, local, control) = (free_port(), free_port(), free_port(), free_port());
         let config = folder.join("dataplane.toml");
         let text = format!(
@@ -358,7 +364,7 @@ impl Hansa {
             folder.join("data")
         );
         std::fs::write(&config, text).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_hansa-dataplane")).arg("--config").arg(&config).spawn().unwrap();
+        let child = Command::new(program).arg("--config").arg(&config).spawn().unwrap();
         wait_for(signaling);
         let signer = PlanSigner::generate().unwrap();
         let registration = ControlPlaneRegistration {
