@@ -5,6 +5,8 @@
 mod algorithm;
 mod compact;
 mod key;
+#[cfg(test)]
+mod tests;
 
 pub use algorithm::Algorithm;
 pub use compact::{Jws, MAX_JWS_BYTES};
