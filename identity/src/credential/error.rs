@@ -26,6 +26,11 @@ impl CredentialError {
         Self { code, message: message.into(), fault: Fault::Peer, temporary }
     }
 
+    /// Our own fault: a key or a setting of this installation.
+    pub(crate) fn ours(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), fault: Fault::Us, temporary: false }
+    }
+
     /// A stable name of the rule that was not kept.
     pub fn code(&self) -> &'static str {
         self.code

@@ -1,12 +1,26 @@
 //! Verifiable credentials (W3C VC Data Model 1.1 and 2.0): reading, verifying and making them.
 
+pub(crate) mod data_integrity;
 mod error;
+pub(crate) mod issue;
+pub(crate) mod jwt;
+pub(crate) mod kept;
+pub(crate) mod parse;
+pub(crate) mod validity;
+pub(crate) mod verifier;
+
+#[cfg(test)]
+pub(crate) mod testkit;
+#[cfg(test)]
+mod tests;
 
 pub use error::CredentialError;
+pub use issue::{NewCredential, issue};
+pub use verifier::CredentialVerifier;
 
 use serde_json::{Map, Value};
 
-use crate::did::DidUrl;
+use crate::did::{Did, DidUrl};
 
 /// The form that a credential came in (DCP 1.0.1, profiles).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,4 +67,37 @@ pub struct VerifiedCredential {
     pub method: DidUrl,
     /// When the result has to be looked at again, seconds since the epoch: the earliest of expiry, status and key caches.
     pub fresh_until: i64,
+}
+
+impl VerifiedCredential {
+    /// Passes when the credential speaks of `holder` and of nobody else: each subject has its DID as id (holder binding).
+    ///
+    /// # Errors
+    /// `holder_mismatch`.
+    pub fn bound_to(&self, holder: &Did) -> Result<(), CredentialError> {
+        let of_holder =
+            |subject: &Map<String, Value>| subject.get("id").and_then(Value::as_str) == Some(holder.as_str());
+        if !self.credential.subjects.is_empty() && self.credential.subjects.iter().all(of_holder) {
+            return Ok(());
+        }
+        let text = format!("{} was not issued to `{holder}`", self.credential.describe());
+        Err(CredentialError::refused("holder_mismatch", text))
+    }
+}
+
+impl Credential {
+    /// Its types and issuer in words, for refusals.
+    pub(crate) fn describe(&self) -> String {
+        let mut types: Vec<String> = self
+            .types
+            .iter()
+            .filter(|name| *name != "VerifiableCredential")
+            .take(4)
+            .map(|name| format!("`{}`", crate::printable(name)))
+            .collect();
+        if types.is_empty() {
+            types.push("without a type of its own".to_owned());
+        }
+        format!("the credential {} of `{}`", types.join(", "), crate::printable(&self.issuer))
+    }
 }
