@@ -176,6 +176,21 @@ async fn signatures_and_keys_must_be_the_issuers() {
     assert_eq!(world.code(&token).await, Err("key_not_allowed"));
 }
 
+/// Every letter of the token counts, in header, payload and signature.
+#[tokio::test]
+async fn a_credential_that_was_changed_anywhere_is_refused() {
+    let world = World::new();
+    let token = world.issuer.sign(&json!({}), &world.vc11());
+    for position in 0..token.len() {
+        let mut changed = token.clone().into_bytes();
+        changed[position] = if changed[position] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(changed).unwrap();
+        assert!(world.code(&changed).await.is_err(), "changed at {position}");
+        assert!(world.code(&token[..position]).await.is_err(), "cut at {position}");
+    }
+    assert_eq!(world.code(&token).await, Ok(()));
+}
+
 #[tokio::test]
 async fn what_is_not_a_signed_credential_is_refused() {
     let world = World::new();

@@ -58,7 +58,8 @@ impl CredentialVerifier {
         Self { resolver, status, schemas, trust, clock, leeway, keep: KEEP, known }
     }
 
-    /// Keeps results for at most so many seconds: within this time a key that was taken out of a DID document is noticed.
+    /// Keeps results for at most so many seconds. A key that was taken out of a DID document is noticed within this time and the
+    /// time that the resolver keeps documents.
     #[must_use]
     pub fn keep_for(mut self, seconds: i64) -> Self {
         self.keep = seconds.max(0);
