@@ -57,11 +57,14 @@ const NEGOTIATION: Machine<Negotiation, NegotiationMessage, NegotiationState> = 
 const TRANSFER: Machine<Transfer, TransferMessage, TransferState> = Machine {
     initiate: |_| transfer::initiate(),
     receive_initial: |_| transfer::receive_initial(),
-    receive: |role, state, message| transfer::receive(role, state, message).ok().map(|received| received.state),
-    // As the control plane does: only the side that suspended resumes (Data Plane Signaling, Data Flow States).
+    // As the control plane does: only a side that suspended resumes (Data Plane Signaling, Data Flow States).
+    receive: |role, state, message| {
+        let refused = message == TransferMessage::Start && !state.lifts(role.other());
+        if refused { None } else { transfer::receive(role, state, message).ok().map(|received| received.state) }
+    },
     owe: |role, state, message| {
-        let theirs = state.suspended_by.is_some_and(|side| side != role);
-        if message == TransferMessage::Start && theirs { None } else { transfer::owe(role, state, message).ok() }
+        let refused = message == TransferMessage::Start && !state.lifts(role);
+        if refused { None } else { transfer::owe(role, state, message).ok() }
     },
     sent: transfer::sent,
     acknowledge: |role, state| transfer::acknowledge(role, state).unwrap(),
@@ -242,7 +245,7 @@ fn run<S: Copy + Debug, M: Copy + Debug + PartialEq, W: Copy + Debug + PartialEq
     machine: &Machine<S, M, W>,
     first: Role,
     steps: Vec<Step<M>>,
-) {
+) -> World<'_, S, M, W> {
     let sides = [Some((machine.initiate)(first)), None];
     let mut world = World { machine, sides, roles: [first, first.other()], ids: [1, 1], accepted: [0, 0] };
     for step in steps {
@@ -253,6 +256,7 @@ fn run<S: Copy + Debug, M: Copy + Debug + PartialEq, W: Copy + Debug + PartialEq
         }
     }
     world.settle();
+    world
 }
 
 fn steps<M: Copy + Debug + 'static>(messages: Vec<M>, termination: M) -> impl Strategy<Value = Vec<Step<M>>> {
@@ -281,6 +285,21 @@ proptest! {
     #[test]
     fn transfers_converge(steps in steps(TransferMessage::ALL[..4].to_vec(), TransferMessage::Termination)) {
         run(&TRANSFER, Role::Consumer, steps);
+    }
+
+    #[test]
+    fn a_suspension_can_always_be_lifted(
+        provider_tries_first: bool,
+        suspensions in steps(vec![TransferMessage::Suspension, TransferMessage::Start], TransferMessage::Suspension),
+    ) {
+        let start = [Step::Deliver(false, Fate::Answered), Step::Command(true, TransferMessage::Start), Step::Deliver(true, Fate::Answered)];
+        let mut world = run(&TRANSFER, Role::Consumer, start.into_iter().chain(suspensions).collect());
+        for side in [usize::from(provider_tries_first), usize::from(!provider_tries_first)] {
+            world.command(side, TransferMessage::Start);
+            world.settle();
+        }
+        let wire = world.sides.map(|side| side.map(|state| state.wire()));
+        prop_assert_eq!(wire, [Some(TransferState::Started); 2]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dsp_protocol::transfer::{
-    self as machine, OwedTransfer, Reconciled, Role, Transfer, TransferMessage, TransferState,
+    self as machine, OwedTransfer, Reconciled, Role, SuspendedBy, Transfer, TransferMessage, TransferState,
 };
 
 /// One state of one role: what may be received (`*`: proves that our owed message arrived), which commands are
@@ -98,7 +98,11 @@ fn state(key: &str) -> Transfer {
         message: TransferMessage::parse(message).unwrap(),
         sent: parts.next() == Some("sent"),
     });
-    Transfer { settled, owed, suspended_by: (settled == Some(TransferState::Suspended)).then_some(P) }
+    Transfer {
+        settled,
+        owed,
+        suspended_by: (settled == Some(TransferState::Suspended)).then_some(SuspendedBy::Provider),
+    }
 }
 
 fn every_state() -> Vec<Transfer> {
@@ -151,7 +155,9 @@ fn every_message_from_the_peer() {
                     assert_eq!(key(received.state), next.trim_end_matches('*'), "{case}");
                     let owed = before.owed.map(|owed| owed.message);
                     assert_eq!(received.implied, owed.filter(|_| next.ends_with('*')), "{case}");
-                    let by = (message == TransferMessage::Suspension).then_some(row.role.other());
+                    let tie = row.state == "STARTED/Suspension/sent";
+                    let by = if tie { SuspendedBy::Both } else { row.role.other().into() };
+                    let by = (message == TransferMessage::Suspension).then_some(by);
                     assert_eq!(received.state.suspended_by, by, "{case}");
                 }
                 None => {
@@ -214,7 +220,7 @@ fn every_acknowledgement() {
         match machine::acknowledge(row.role, state(row.state)) {
             Ok(next) => {
                 assert_eq!(key(next), row.acknowledged, "{case}");
-                assert_eq!(next.suspended_by, (row.acknowledged == "SUSPENDED").then_some(row.role), "{case}");
+                assert_eq!(next.suspended_by, (row.acknowledged == "SUSPENDED").then_some(row.role.into()), "{case}");
             }
             Err(illegal) => {
                 assert_eq!(row.acknowledged, "", "{case}");
@@ -269,14 +275,42 @@ fn the_peers_state_settles_doubts() {
         (C, "STARTED/Completion/sent", "SUSPENDED", "diverged"), (C, "STARTED/Completion/sent", "COMPLETED", "COMPLETED"),
         (C, "STARTED/Termination/sent", "COMPLETED", "COMPLETED"), (C, "STARTED/Termination/sent", "SUSPENDED", "not yet"),
         (C, "STARTED", "STARTED", "STARTED"), (C, "STARTED", "TERMINATED", "TERMINATED"),
+        (C, "STARTED/Suspension/sent", "SUSPENDED", "SUSPENDED by both"), (C, "STARTED/Suspension/sent", "STARTED", "not yet"),
+        (C, "SUSPENDED/Start/sent", "SUSPENDED", "SUSPENDED by provider"), (P, "SUSPENDED/Start/sent", "SUSPENDED", "SUSPENDED by consumer"),
+        (C, "SUSPENDED/Start/sent", "STARTED", "STARTED"),
         (C, "COMPLETED", "STARTED", "diverged"), (C, "COMPLETED", "COMPLETED", "COMPLETED"),
     ];
     for (role, ours, peers, expected) in cases {
         let found = match machine::reconcile(role, state(ours), TransferState::parse(peers).unwrap()) {
-            Reconciled::Settled(state) => key(state),
+            Reconciled::Settled(state) => {
+                state.suspended_by.map_or_else(|| key(state), |by| format!("{} by {}", key(state), by.as_str()))
+            }
             Reconciled::NotYet => "not yet".to_owned(),
             Reconciled::Diverged => "diverged".to_owned(),
         };
         assert_eq!(found, expected, "{role} in {ours} sees {peers}");
     }
+}
+
+/// A start lifts a suspension of its sender's, of both, and one that we are lifting ourselves.
+#[test]
+fn who_lifts_a_suspension() {
+    let suspended = |by: SuspendedBy, owed: Option<TransferMessage>| Transfer {
+        settled: Some(TransferState::Suspended),
+        owed: owed.map(|message| OwedTransfer { message, sent: true }),
+        suspended_by: Some(by),
+    };
+    let start = Some(TransferMessage::Start);
+    for (by, owed, consumer, provider) in [
+        (SuspendedBy::Consumer, None, true, false),
+        (SuspendedBy::Provider, None, false, true),
+        (SuspendedBy::Both, None, true, true),
+        (SuspendedBy::Consumer, start, true, true),
+        (SuspendedBy::Provider, Some(TransferMessage::Termination), false, true),
+    ] {
+        let state = suspended(by, owed);
+        assert_eq!((state.lifts(C), state.lifts(P)), (consumer, provider), "{state:?}");
+        assert_eq!(SuspendedBy::parse(by.as_str()), Some(by));
+    }
+    assert!(state("STARTED").lifts(C) && SuspendedBy::parse("nobody").is_none());
 }

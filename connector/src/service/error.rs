@@ -68,6 +68,9 @@ impl Fault {
 /// Code of a failure that passes: the step is tried again.
 pub(crate) const RETRYING: &str = "delivery_retrying";
 
+/// Code of a refusal that leaves the process where it was: it stands until the next step succeeds.
+pub(crate) const REFUSED: &str = "step_refused";
+
 /// A refusal or failure, ready to be shown.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]

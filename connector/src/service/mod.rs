@@ -18,4 +18,4 @@ pub(crate) mod schema;
 pub(crate) mod token;
 pub(crate) mod transfer;
 
-pub(crate) use error::{Fault, Kind, RETRYING, ServiceError, ServiceResult};
+pub(crate) use error::{Fault, Kind, REFUSED, RETRYING, ServiceError, ServiceResult};

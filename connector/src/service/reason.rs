@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{RETRYING, ServiceError};
+use super::{REFUSED, RETRYING, ServiceError};
 
 /// A problem as it is kept in rows and shown by the API.
 pub(crate) fn error_object(error: &ServiceError) -> Value {
@@ -14,9 +14,10 @@ pub(crate) fn error_object(error: &ServiceError) -> Value {
     object
 }
 
-/// A failed delivery is no news any more once it has succeeded.
+/// A failed delivery, or a step that was refused, is no news any more once another has succeeded.
 pub(crate) fn forget_passing_error(error: &mut Option<String>) {
-    if error.as_deref().is_some_and(|text| text.contains(RETRYING)) {
+    let has = |text: &str, code: &str| text.contains(&format!("\"code\":\"{code}\""));
+    if error.as_deref().is_some_and(|text| has(text, RETRYING) || has(text, REFUSED)) {
         *error = None;
     }
 }

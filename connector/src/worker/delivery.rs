@@ -44,7 +44,7 @@ pub(super) async fn deliver<P: Process>(app: &Arc<App>, row: &P) -> ServiceResul
         },
         Outcome::Refused(why) => {
             if let Some(peer) = peer_state(app, &message, counter_party, address).await
-                && process::adopt_peer_state(app, row, &peer).await?
+                && process::adopt_peer_state(app, row, &peer, &why).await?
             {
                 return Ok(());
             }

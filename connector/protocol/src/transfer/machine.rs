@@ -2,7 +2,7 @@
 //!
 //! DSP 2025-1, "Transfer Process Protocol: State Machine".
 
-use super::state::{OwedTransfer, Transfer, TransferMessage, TransferState};
+use super::state::{OwedTransfer, SuspendedBy, Transfer, TransferMessage, TransferState};
 use crate::role::{Illegal, Reconciled, Role};
 
 use TransferMessage::{Completion, Request, Start, Suspension, Termination};
@@ -35,6 +35,7 @@ pub fn receive_initial() -> Transfer {
 ///   processed ours counts as its acknowledgement, see [`Received::implied`].
 /// - A termination is accepted in every state that is not final and drops whatever we owe.
 /// - While we owe a termination or a completion, everything that does not end the transfer is refused.
+/// - A suspension that meets a suspension of ours under way: both have suspended, see [`SuspendedBy`].
 /// - Otherwise messages may cross: the peer's is judged by what both sides know, and ours is dropped, since it is
 ///   done already (both start, both suspend, both complete) or has lost its point.
 ///
@@ -63,6 +64,10 @@ pub fn receive(role: Role, state: Transfer, message: TransferMessage) -> Result<
         match owed.message {
             Termination => return Err(outranked("terminating")),
             Completion if message == Suspension => return Err(outranked("completing")),
+            Suspension if message == Suspension && owed.sent => {
+                let state = Transfer::settled(TransferState::Suspended, SuspendedBy::Both);
+                return Ok(Received { state, implied: None });
+            }
             Request | Start | Completion | Suspension => {}
         }
     }
@@ -133,7 +138,10 @@ pub fn give_up(state: Transfer) -> Transfer {
     }
 }
 
-/// Compares our state with the one that the peer shows on GET, when it is unknown whether our message arrived.
+/// Compares our state with the one that the peer shows on GET, after it has refused our message.
+///
+/// - A refused suspension of a peer that is `SUSPENDED`: it may have suspended as well.
+/// - A refused start of a peer that stays `SUSPENDED`: lifting the suspension is left to it, see [`SuspendedBy`].
 #[must_use]
 pub fn reconcile(role: Role, state: Transfer, peer: TransferState) -> Reconciled<Transfer> {
     if state.is_final() {
@@ -149,6 +157,13 @@ pub fn reconcile(role: Role, state: Transfer, peer: TransferState) -> Reconciled
         // A completion of ours, which the termination replaced, was processed: the termination came too late.
         let late = peer == TransferState::Completed && state.settled == Some(TransferState::Started);
         return if late { Reconciled::Settled(Transfer::settled(peer, role)) } else { Reconciled::NotYet };
+    }
+    if peer == TransferState::Suspended {
+        match owed.message {
+            Suspension => return Reconciled::Settled(Transfer::settled(peer, SuspendedBy::Both)),
+            Start if state.settled == Some(peer) => return Reconciled::Settled(Transfer::settled(peer, role.other())),
+            _ => {}
+        }
     }
     match acknowledge(role, state) {
         Ok(next) if next.settled == Some(peer) => Reconciled::Settled(next),

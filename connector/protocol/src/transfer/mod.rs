@@ -15,4 +15,4 @@ pub use message::{
     TransferCompletionMessage, TransferProcess, TransferRequestMessage, TransferStartMessage,
     TransferSuspensionMessage, TransferTerminationMessage,
 };
-pub use state::{OwedTransfer, Transfer, TransferMessage, TransferState};
+pub use state::{OwedTransfer, SuspendedBy, Transfer, TransferMessage, TransferState};

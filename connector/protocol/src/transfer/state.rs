@@ -120,6 +120,60 @@ impl TransferMessage {
     }
 }
 
+/// The sides that have suspended a transfer. Only they lift the suspension (Data Plane Signaling, Data Flow States),
+/// although the state machine of DSP 2025-1 lets either side start.
+///
+/// A tie, in which both suspend at the same moment, must not end with two sides that wait for each other. So:
+///
+/// - A suspension that meets a suspension of ours under way, and a suspension of ours that is refused by a peer which is
+///   `SUSPENDED`, mean that both have suspended: either side may lift it, and the first start does.
+/// - The peer may not know of the tie (our suspension was lost or came late). It then refuses our start, and shows
+///   `SUSPENDED`: we take it as the only one that suspended, and wait for its start.
+///
+/// So there always is a side whose start is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SuspendedBy {
+    /// The consumer alone.
+    Consumer,
+    /// The provider alone.
+    Provider,
+    /// Both at the same moment.
+    Both,
+}
+
+impl SuspendedBy {
+    /// Whether this side has suspended.
+    #[must_use]
+    pub fn includes(self, role: Role) -> bool {
+        self == Self::Both || self == Self::from(role)
+    }
+
+    /// The name for storing: `consumer`, `provider` or `both`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Consumer => "consumer",
+            Self::Provider => "provider",
+            Self::Both => "both",
+        }
+    }
+
+    /// The value with this name, see [`SuspendedBy::as_str`].
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Consumer, Self::Provider, Self::Both].into_iter().find(|by| by.as_str() == name)
+    }
+}
+
+impl From<Role> for SuspendedBy {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Consumer => Self::Consumer,
+            Role::Provider => Self::Provider,
+        }
+    }
+}
+
 /// A message that we have to deliver to the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OwedTransfer {
@@ -138,8 +192,8 @@ pub struct Transfer {
     pub settled: Option<TransferState>,
     /// The message that we owe the peer.
     pub owed: Option<OwedTransfer>,
-    /// While `SUSPENDED`: who suspended. When both did at once, the two sides may remember this differently.
-    pub suspended_by: Option<Role>,
+    /// While `SUSPENDED`: who suspended, as far as we know.
+    pub suspended_by: Option<SuspendedBy>,
 }
 
 impl Transfer {
@@ -175,8 +229,16 @@ impl Transfer {
         self.owed.is_none() && self.wire().is_final()
     }
 
-    pub(crate) fn settled(state: TransferState, by: Role) -> Self {
-        let suspended_by = (state == TransferState::Suspended).then_some(by);
+    /// Whether a start by `sender` may lift the suspension, see [`SuspendedBy`]: it has suspended, or we are lifting the
+    /// suspension ourselves, so that the two starts cross. `true` when nothing is suspended.
+    #[must_use]
+    pub fn lifts(&self, sender: Role) -> bool {
+        let lifting = self.owed.is_some_and(|owed| owed.message == TransferMessage::Start);
+        lifting || self.suspended_by.is_none_or(|by| by.includes(sender))
+    }
+
+    pub(crate) fn settled(state: TransferState, by: impl Into<SuspendedBy>) -> Self {
+        let suspended_by = (state == TransferState::Suspended).then(|| by.into());
         Self { settled: Some(state), owed: None, suspended_by }
     }
 }

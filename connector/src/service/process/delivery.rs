@@ -9,7 +9,7 @@ use super::Process;
 use super::row::{owe_termination, role, save, settle};
 use crate::app::App;
 use crate::service::reason::{error_object, forget_passing_error};
-use crate::service::{ServiceError, ServiceResult};
+use crate::service::{REFUSED, ServiceError, ServiceResult};
 use crate::store::processes;
 
 /// The counter-party has taken the message with the id `owed_id`; `answer` is its body.
@@ -51,20 +51,32 @@ fn pid_in_answer<P: Process>(row: &P, answer: Option<&Value>) -> ServiceResult<S
     })
 }
 
-/// What the peer says about its own state, asked after it refused a message. `true`: the row follows it and nothing is left
-/// to send.
+/// What the peer says about its own state, asked after it refused a message because of `why`. `true`: the row follows it and
+/// nothing is left to send.
 ///
 /// # Errors
 /// When the row cannot be saved.
-pub(crate) async fn adopt_peer_state<P: Process>(app: &Arc<App>, row: &P, peer: &Value) -> ServiceResult<bool> {
+pub(crate) async fn adopt_peer_state<P: Process>(
+    app: &Arc<App>,
+    row: &P,
+    peer: &Value,
+    why: &ServiceError,
+) -> ServiceResult<bool> {
     let common = row.common();
     let Some(owed_id) = common.owed_id.clone() else { return Ok(true) };
     let Ok(compact) = dsp_protocol::context::compact(peer.clone()) else { return Ok(false) };
     let Ok((_, _, peer)) = P::parse_object(&compact) else { return Ok(false) };
     let Reconciled::Settled(_) = P::reconcile(role(row), row.state(app), peer) else { return Ok(false) };
+    let refused = error_object(&ServiceError { code: REFUSED, ..why.clone() }).to_string();
     change::<P, _>(app, common.id, &owed_id, move |app, row, now| {
         let Reconciled::Settled(state) = P::reconcile(role(row), row.state(app), peer) else { return Ok(()) };
+        let before = row.common().settled.clone();
         settle(row, state);
+        row.follow(now);
+        if *row.common().settled == before {
+            // Nothing has come of our message.
+            *row.common_mut().error = Some(refused);
+        }
         if peer == P::TERMINATED {
             let ended = ServiceError::peer("terminated_by_peer", "the counter-party's connector says TERMINATED");
             *row.common_mut().error = Some(error_object(&ended).to_string());

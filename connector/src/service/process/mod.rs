@@ -85,6 +85,8 @@ pub(crate) trait Process: ProcessRow {
     fn details(&self) -> Value;
     /// Keeps what only this kind of process has in a state.
     fn settled(&mut self, _state: Self::State) {}
+    /// Lets what runs behind the process follow a state that the counter-party has shown.
+    fn follow(&mut self, _now: i64) {}
     /// Stops what runs behind the process, since it ends.
     fn stop(&mut self, _now: i64) {}
     /// Saves what follows from a new state that both sides know.

@@ -7,8 +7,8 @@ use dsp_protocol::transfer as machine;
 use dsp_protocol::transfer::{DataAddress, OwedTransfer, Role, Transfer, TransferMessage, TransferState};
 use serde_json::{Value, json};
 
-use super::receive::{blank, decide, forget_address};
-use super::row::aim;
+use super::receive::{blank, decide};
+use super::row::{aim, forget_address, suspended_by};
 use crate::app::App;
 use crate::service::partner::{CounterPartyRef, resolve};
 use crate::service::process::{Process as _, announce, begin, locked, owe, role, save};
@@ -150,7 +150,7 @@ async fn carry_out(app: &App, unit: &mut Unit, mut row: Model, command: Command)
     save(unit, row, settled_before.as_deref(), None).await
 }
 
-/// `start` is for a first start, `resume` for a start after a suspension, and only by the side that suspended.
+/// `start` is for a first start, `resume` for a start after a suspension, and only by a side that suspended.
 fn check_command(row: &Model, command: &Command) -> ServiceResult<()> {
     let suspended = row.settled.as_deref() == Some("SUSPENDED");
     match command {
@@ -158,12 +158,10 @@ fn check_command(row: &Model, command: &Command) -> ServiceResult<()> {
             Err(ServiceError::conflict("use_resume", "the transfer is suspended: resume it"))
         }
         Command::Resume if !suspended => Err(ServiceError::conflict("not_suspended", "the transfer is not suspended")),
-        Command::Resume if row.suspended_by.as_deref().is_some_and(|side| side != row.role) => {
-            Err(ServiceError::conflict(
-                "suspended_by_peer",
-                "the counter-party suspended the transfer and has to resume it",
-            ))
-        }
+        Command::Resume if suspended_by(row).is_some_and(|by| !by.includes(role(row))) => Err(ServiceError::conflict(
+            "suspended_by_peer",
+            "the counter-party suspended the transfer and has to resume it",
+        )),
         _ => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ use identity::Participant;
 use policy::Scope;
 use serde_json::{Value, json};
 
-use super::row::{aim, is_push};
+use super::row::{aim, forget_address, is_push};
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
 use crate::service::decide::refusal;
@@ -187,6 +187,8 @@ async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message:
     check_resumption(app, &row, &message)?;
     let received = machine::receive(role(&row), row.state(app), message.kind())?;
     match message {
+        // Both resume at once: our own start is on its way.
+        Incoming::Start(_) if role(&row) == Role::Provider && row.owed() == Some(TransferMessage::Start) => {}
         Incoming::Start(_) if role(&row) == Role::Provider => {
             // The consumer resumes: our own start follows, with a new address. Until then nothing has started.
             owe(app, &mut row, TransferMessage::Start, now)?;
@@ -221,12 +223,10 @@ async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message:
     Ok(())
 }
 
-/// Only the side that suspended may resume (Data Plane Signaling, Data Flow States).
+/// Only a side that suspended may resume, see [`machine::SuspendedBy`].
 fn check_resumption(app: &App, row: &Model, message: &Incoming) -> ServiceResult<()> {
-    let state = row.state(app);
-    let ours = state.settled == Some(TransferState::Suspended) && state.suspended_by == Some(role(row));
-    let resuming = state.owed.is_some_and(|owed| owed.message == TransferMessage::Start);
-    if matches!(message, Incoming::Start(_)) && ours && !resuming {
+    let sender = role(row).other();
+    if matches!(message, Incoming::Start(_)) && !row.state(app).lifts(sender) {
         return Err(ServiceError::bad_request(
             "suspended_by_us",
             "we have suspended the transfer and have to resume it",
@@ -244,13 +244,6 @@ fn takes_new_address(app: &App, row: &Model) -> bool {
         && state.settled == Some(TransferState::Started)
         && row.flow_state.as_deref() == Some("SUSPENDED")
         && row.data_address.is_none()
-}
-
-/// The token of a pull is dead after a suspension; a push goes on to the same address.
-pub(super) fn forget_address(row: &mut Model) {
-    if !is_push(row) {
-        row.data_address = None;
-    }
 }
 
 /// A row with nothing in it yet.
@@ -292,105 +285,5 @@ pub(super) fn blank(app: &App, role: &str, id: String, counter_party: &str, coun
 }
 
 #[cfg(test)]
-mod tests {
-    use identity::{Identity as _, IncomingRequest, StaticPeer, StaticPeers};
-
-    use super::*;
-    use crate::store::{now_ms, processes};
-
-    const CONSUMER: &str = "urn:consumer";
-
-    async fn participant() -> Participant {
-        let peer = StaticPeer {
-            id: CONSUMER.to_owned(),
-            accepts_token: "token-of-the-consumer".into(),
-            sends_token: "token-of-the-provider".into(),
-            claims: json!({}),
-        };
-        let request = IncomingRequest { authorization: Some("Bearer token-of-the-consumer"), audience: "urn:us" };
-        StaticPeers::new(vec![peer]).unwrap().authenticate(&request).await.unwrap()
-    }
-
-    /// A dataset and a concluded agreement about it.
-    async fn agreed(app: &Arc<App>) {
-        let now = now_ms();
-        let body = json!({
-            "distributions": [{"format": "HttpData-PULL"}],
-            "source": {"files": {"root": "exports", "path": ""}},
-            "admission": {"methods": ["GET"], "paths": ["/**"]},
-        });
-        let context = app.context().to_owned();
-        let dataset = dataset::Model {
-            context: context.clone(),
-            id: "urn:ds".into(),
-            title: String::new(),
-            body: body.to_string(),
-            created_at: now,
-            updated_at: now,
-        };
-        let text = json!({
-            "@id": "urn:agreement", "@type": "Agreement", "target": "urn:ds", "assigner": app.participant,
-            "assignee": CONSUMER, "timestamp": "2026-01-01T00:00:00Z", "permission": [{"action": "use"}],
-        });
-        let agreement = agreement::Model {
-            id: "urn:agreement".into(),
-            context,
-            role: "provider".into(),
-            negotiation_id: "urn:n".into(),
-            counter_party: CONSUMER.into(),
-            counter_address: "http://127.0.0.1:1".into(),
-            dataset_id: "urn:ds".into(),
-            body: text.to_string(),
-            transfer_decision: "manual".into(),
-            created_at: now,
-        };
-        app.store
-            .write(move |unit| {
-                Box::pin(async move {
-                    registry::put::<dataset::Entity>(unit, dataset).await?;
-                    agreements::insert(unit, agreement).await?;
-                    Ok::<_, ServiceError>(())
-                })
-            })
-            .await
-            .unwrap();
-    }
-
-    fn request(agreement: &str, format: &str) -> TransferRequestMessage {
-        TransferRequestMessage::parse(&json!({
-            "@context": [dsp_protocol::context::DSP_CONTEXT], "@type": "TransferRequestMessage",
-            "consumerPid": "urn:uuid:c1", "agreementId": agreement, "format": format,
-            "callbackAddress": "http://127.0.0.1:1/dsp",
-        }))
-        .unwrap()
-    }
-
-    #[tokio::test]
-    async fn an_equal_request_gets_the_existing_transfer_and_another_one_is_refused() {
-        let (_folder, app) = crate::testing::app().await;
-        agreed(&app).await;
-        let participant = participant().await;
-        let ask = |digest: &str| {
-            receive_request(&app, &participant, request("urn:agreement", "HttpData-PULL"), digest.into())
-        };
-        let first = ask("one").await.unwrap();
-        assert_eq!(first["state"], "REQUESTED");
-        assert_eq!(ask("one").await.unwrap(), first, "the existing process, nothing new");
-        assert_eq!(ask("two").await.unwrap_err().code, "duplicate_pid");
-        assert_eq!(processes::count::<Model>(&app.store, app.context()).await.unwrap(), 1);
-    }
-
-    #[tokio::test]
-    async fn what_the_agreement_does_not_cover_is_refused_and_nothing_is_stored() {
-        let (_folder, app) = crate::testing::app().await;
-        agreed(&app).await;
-        let participant = participant().await;
-        for (agreement, format, code) in
-            [("urn:other", "HttpData-PULL", "unknown_agreement"), ("urn:agreement", "Carrier-PIGEON", "unknown_format")]
-        {
-            let error = receive_request(&app, &participant, request(agreement, format), "d".into()).await.unwrap_err();
-            assert_eq!((error.code, error.kind.status()), (code, 400));
-        }
-        assert_eq!(processes::count::<Model>(&app.store, app.context()).await.unwrap(), 0);
-    }
-}
+#[path = "receive_tests.rs"]
+mod tests;

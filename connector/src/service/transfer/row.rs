@@ -3,7 +3,9 @@
 use dsp_protocol::error::MessageError;
 use dsp_protocol::pid::{ConsumerPid, ProviderPid};
 use dsp_protocol::transfer as machine;
-use dsp_protocol::transfer::{DataAddress, OwedTransfer, Transfer, TransferMessage, TransferProcess, TransferState};
+use dsp_protocol::transfer::{
+    DataAddress, OwedTransfer, SuspendedBy, Transfer, TransferMessage, TransferProcess, TransferState,
+};
 use dsp_protocol::{Illegal, Reconciled, Role};
 use serde_json::{Value, json};
 
@@ -31,7 +33,7 @@ impl Process for Model {
         Transfer {
             settled: self.settled.as_deref().and_then(TransferState::parse),
             owed: self.owed().map(|message| OwedTransfer { message, sent: went_out(app, self) }),
-            suspended_by: self.suspended_by.as_deref().and_then(Role::parse),
+            suspended_by: suspended_by(self),
         }
     }
 
@@ -81,13 +83,26 @@ impl Process for Model {
     }
 
     fn settled(&mut self, state: Transfer) {
-        self.suspended_by = state.suspended_by.map(|side| side.as_str().to_owned());
+        self.suspended_by = state.suspended_by.map(|by| by.as_str().to_owned());
+    }
+
+    /// The data flow of a transfer that the counter-party keeps suspended pauses again.
+    fn follow(&mut self, now: i64) {
+        if self.settled.as_deref() == Some(TransferState::Suspended.as_wire()) {
+            forget_address(self);
+            aim(self, "SUSPENDED", now);
+        }
     }
 
     /// The data flow ends with its transfer.
     fn stop(&mut self, now: i64) {
         aim(self, "TERMINATED", now);
     }
+}
+
+/// Who has suspended the transfer.
+pub(super) fn suspended_by(row: &Model) -> Option<SuspendedBy> {
+    row.suspended_by.as_deref().and_then(SuspendedBy::parse)
 }
 
 /// Whether the provider writes to the consumer's address (push), by the format's name.
@@ -129,4 +144,11 @@ pub(super) fn data_address(row: &Model) -> ServiceResult<Option<DataAddress>> {
     let Some(text) = &row.data_address else { return Ok(None) };
     let value: Value = serde_json::from_str(text).map_err(ServiceError::internal)?;
     DataAddress::parse(&value).map(Some).map_err(ServiceError::internal)
+}
+
+/// The token of a pull is dead after a suspension; a push goes on to the same address.
+pub(super) fn forget_address(row: &mut Model) {
+    if !is_push(row) {
+        row.data_address = None;
+    }
 }
