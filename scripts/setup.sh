@@ -23,6 +23,11 @@ declare -A wanted
 need_build() {
   need cc gcc 'the C compiler that the TLS and SQLite libraries are built with'
   need curl curl 'shows single requests in the demo'
+  need pkg-config pkg-config 'finds OpenSSL, which tokens are signed and verified with'
+  if ! pkg-config --atleast-version=3 openssl 2>/dev/null; then
+    packages+=(libssl-dev)
+    wanted[libssl-dev]='OpenSSL 3 with its headers (tokens are signed and verified with it)'
+  fi
 }
 
 need_test() {
