@@ -40,6 +40,7 @@ pub use error::{Fault, IdentityError};
 pub use fetch::{Fetch, FetchError, Fetched};
 pub use participant::Participant;
 pub use request::{CounterParty, IncomingRequest};
+use scope::Scopes;
 pub use static_peers::{MIN_TOKEN, StaticPeer, StaticPeers, StaticPeersError};
 
 /// A way to know participants and to be known by them.
@@ -57,6 +58,27 @@ pub trait Identity: Send + Sync {
     /// # Errors
     /// [`IdentityError`] when there is no way to introduce ourselves to it.
     async fn authorization_for(&self, to: &CounterParty<'_>) -> Result<SecretString, IdentityError>;
+
+    /// The same participant with more verified claims: those of the credentials that these scopes name, for a policy that asks for
+    /// them. Implementations that know all they can from the request return it as it is.
+    ///
+    /// # Errors
+    /// [`IdentityError`] when a credential is missing or not accepted; the message names it.
+    async fn with_scopes(&self, participant: &Participant, _scopes: &Scopes) -> Result<Participant, IdentityError> {
+        Ok(participant.clone())
+    }
+
+    /// As [`Identity::authorization_for`], where the receiver may also ask for the credentials that these scopes name.
+    ///
+    /// # Errors
+    /// As [`Identity::authorization_for`].
+    async fn authorization_with(
+        &self,
+        to: &CounterParty<'_>,
+        _scopes: &Scopes,
+    ) -> Result<SecretString, IdentityError> {
+        self.authorization_for(to).await
+    }
 
     /// The verified claims about a participant that are known without a request of its, an object; `None` when there are none.
     fn counter_party_claims(&self, id: &str) -> Option<Value>;

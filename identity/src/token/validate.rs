@@ -1,0 +1,211 @@
+//! Checking tokens.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use super::{MAX_TOKEN_BYTES, ReplayMemory, SelfIssued, TokenUse};
+use crate::did::{Did, DidResolver, DidUrl, Relationship};
+use crate::jose::{JoseError, Jws};
+use crate::{Clock, IdentityError, printable};
+
+/// How far clocks may be apart, in seconds, when nothing else is set.
+pub const DEFAULT_LEEWAY_S: i64 = 30;
+/// How long a token may be valid, in seconds, when nothing else is set. It bounds what has to be remembered.
+pub const DEFAULT_MAX_LIFETIME_S: i64 = 3600;
+
+/// Longest `jti`, in bytes.
+const MAX_JTI: usize = 512;
+/// The most audiences of a token.
+const MAX_AUDIENCES: usize = 16;
+
+/// Checks self-issued ID tokens by every rule of DCP 1.0.1, 4.3.3, and remembers which were used.
+pub struct TokenValidator {
+    resolver: Arc<DidResolver>,
+    clock: Arc<dyn Clock>,
+    replay: Arc<ReplayMemory>,
+    leeway_s: i64,
+    max_lifetime_s: i64,
+}
+
+impl TokenValidator {
+    /// With the leeway and the longest lifetime that are the default.
+    pub fn new(resolver: Arc<DidResolver>, clock: Arc<dyn Clock>, replay: Arc<ReplayMemory>) -> Self {
+        Self { resolver, clock, replay, leeway_s: DEFAULT_LEEWAY_S, max_lifetime_s: DEFAULT_MAX_LIFETIME_S }
+    }
+
+    /// With another leeway and another longest lifetime, both in seconds.
+    #[must_use]
+    pub fn with_limits(mut self, leeway_s: i64, max_lifetime_s: i64) -> Self {
+        self.leeway_s = leeway_s;
+        self.max_lifetime_s = max_lifetime_s;
+        self
+    }
+
+    /// Checks a token that was sent to `audience`, and notes its use.
+    ///
+    /// # Errors
+    /// The rule that it does not keep: `malformed_token`, `unsupported_algorithm`, `missing_claim`, `issuer_not_subject`,
+    /// `malformed_did`, `wrong_audience`, `token_expired`, `token_not_yet_valid`, `token_issued_in_future`,
+    /// `token_too_long_lived`, `key_of_another`, `unknown_key`, `key_not_allowed`, `bad_signature`, `token_replayed`,
+    /// `too_many_tokens`, and those of [`DidResolver`] (`ambiguous_key` when a token without `kid` could be by several keys).
+    pub async fn validate(&self, token: &str, audience: &Did) -> Result<SelfIssued, IdentityError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            let message = format!("the ID token is larger than {MAX_TOKEN_BYTES} bytes");
+            return Err(IdentityError::caller("malformed_token", message));
+        }
+        let jws = Jws::parse(token).map_err(|error| of_token(&error))?;
+        let claims = Claims(jws.payload());
+        let did = claims.party(audience)?;
+        let (issued, expires) = self.times(&claims)?;
+        let jti = claims.jti()?;
+        let access_token = claims.secret("token")?;
+        let pre_authorized_code = claims.secret("pre-authorized_code")?;
+        self.signature(&jws, &did).await?;
+
+        // Last, so that only who signed for an identity fills the memory.
+        let token_use = TokenUse {
+            issuer: did.as_str().to_owned(),
+            jti: jti.to_owned(),
+            expires: expires.saturating_add(self.leeway_s).saturating_add(1),
+        };
+        self.replay.remember(&token_use, self.clock.now())?;
+        let mut extra = jws.into_payload();
+        extra.retain(|name, _value| !KNOWN.contains(&name.as_str()));
+        Ok(SelfIssued { did, issued, expires, token: access_token, pre_authorized_code, token_use, extra })
+    }
+
+    fn times(&self, claims: &Claims<'_>) -> Result<(i64, i64), IdentityError> {
+        let now = self.clock.now();
+        let latest = now.saturating_add(self.leeway_s);
+        let expires = claims.seconds("exp")?.ok_or_else(|| missing("exp"))?;
+        let issued = claims.seconds("iat")?.ok_or_else(|| missing("iat"))?;
+        let refuse = |code, message: String| Err(IdentityError::caller(code, message));
+        if expires.saturating_add(self.leeway_s) <= now {
+            return refuse("token_expired", format!("the ID token expired {} s ago", now.saturating_sub(expires)));
+        }
+        if issued > latest {
+            let ahead = issued.saturating_sub(now);
+            return refuse("token_issued_in_future", format!("the ID token was issued {ahead} s in the future"));
+        }
+        if let Some(from) = claims.seconds("nbf")?
+            && from > latest
+        {
+            let ahead = from.saturating_sub(now);
+            return refuse("token_not_yet_valid", format!("the ID token is not valid for another {ahead} s"));
+        }
+        if expires.saturating_sub(issued) > self.max_lifetime_s {
+            let most = self.max_lifetime_s;
+            return refuse("token_too_long_lived", format!("the ID token is valid for longer than {most} s"));
+        }
+        Ok((issued, expires))
+    }
+
+    async fn signature(&self, jws: &Jws<'_>, did: &Did) -> Result<(), IdentityError> {
+        let key = match jws.header().get("kid") {
+            Some(Value::String(kid)) => {
+                let method = DidUrl::resolve(did, kid)?;
+                if method.did() != did {
+                    let message = format!("the ID token of `{did}` names a key of another DID");
+                    return Err(IdentityError::caller("key_of_another", message));
+                }
+                self.resolver.key(&method, Relationship::CapabilityInvocation).await?
+            }
+            Some(_) => {
+                return Err(IdentityError::caller("malformed_token", "the `kid` of the ID token is not a string"));
+            }
+            None => self.resolver.sole_key(did, Relationship::CapabilityInvocation).await?.1,
+        };
+        jws.verify(&key).map_err(|error| of_token(&error))
+    }
+}
+
+/// The names that [`SelfIssued`] has members for.
+const KNOWN: [&str; 9] = ["iss", "sub", "aud", "jti", "iat", "exp", "nbf", "token", "pre-authorized_code"];
+
+struct Claims<'a>(&'a Map<String, Value>);
+
+impl Claims<'_> {
+    fn text(&self, name: &str) -> Result<&str, IdentityError> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Err(missing(name)),
+            Some(Value::String(text)) => Ok(text),
+            Some(_) => Err(wrong_form(name, "a string")),
+        }
+    }
+
+    /// The DID that speaks, if it speaks to us.
+    fn party(&self, audience: &Did) -> Result<Did, IdentityError> {
+        let (issuer, subject) = (self.text("iss")?, self.text("sub")?);
+        if issuer != subject {
+            let message = format!(
+                "the issuer `{}` of the ID token is not its subject `{}`",
+                printable(issuer),
+                printable(subject)
+            );
+            return Err(IdentityError::caller("issuer_not_subject", message));
+        }
+        let did = subject.parse()?;
+        let is_ours = |value: &Value| value.as_str() == Some(audience.as_str());
+        let meant = match self.0.get("aud") {
+            None | Some(Value::Null) => return Err(missing("aud")),
+            Some(Value::Array(many)) => many.len() <= MAX_AUDIENCES && many.iter().any(is_ours),
+            Some(one) => is_ours(one),
+        };
+        if !meant {
+            let message = format!("the ID token is for another audience than `{audience}`");
+            return Err(IdentityError::caller("wrong_audience", message));
+        }
+        Ok(did)
+    }
+
+    fn jti(&self) -> Result<&str, IdentityError> {
+        let jti = self.text("jti")?;
+        if jti.is_empty() || jti.len() > MAX_JTI {
+            return Err(wrong_form("jti", &format!("a string of 1 to {MAX_JTI} bytes")));
+        }
+        Ok(jti)
+    }
+
+    /// A NumericDate (RFC 7519, 2); fractions are cut off.
+    fn seconds(&self, name: &str) -> Result<Option<i64>, IdentityError> {
+        /// Far beyond all times that make sense, and exact as a float.
+        const MOST: f64 = 253_402_300_800.0;
+        let number = match self.0.get(name) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::Number(number)) => number,
+            Some(_) => return Err(wrong_form(name, "a number")),
+        };
+        let whole = number.as_i64().or_else(|| {
+            let float = number.as_f64().filter(|float| (0.0..MOST).contains(float))?;
+            #[expect(clippy::cast_possible_truncation, reason = "in range, and the fraction shall go")]
+            Some(float as i64)
+        });
+        match whole {
+            Some(seconds) if seconds >= 0 => Ok(Some(seconds)),
+            _ => Err(wrong_form(name, "a time in seconds since the epoch")),
+        }
+    }
+
+    fn secret(&self, name: &str) -> Result<Option<SecretString>, IdentityError> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if !text.is_empty() => Ok(Some(SecretString::from(text.as_str()))),
+            Some(_) => Err(wrong_form(name, "a string that is not empty")),
+        }
+    }
+}
+
+fn missing(name: &str) -> IdentityError {
+    IdentityError::caller("missing_claim", format!("the ID token has no `{name}`"))
+}
+
+fn wrong_form(name: &str, form: &str) -> IdentityError {
+    IdentityError::caller("malformed_token", format!("the `{name}` of the ID token is not {form}"))
+}
+
+fn of_token(error: &JoseError) -> IdentityError {
+    let code = if error.code() == "malformed_jws" { "malformed_token" } else { error.code() };
+    IdentityError::caller(code, format!("the ID token cannot be accepted: {error}"))
+}
