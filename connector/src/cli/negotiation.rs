@@ -57,7 +57,7 @@ pub(super) async fn begin(client: &Client, print: Printer, options: &Negotiate) 
 /// # Errors
 /// When it ends without, with the reason.
 pub(super) async fn finalized(client: &Client, id: &str, patience: Duration) -> Outcome<Value> {
-    let judge = |state: &str| match state {
+    let judge = |negotiation: &Value| match text(negotiation, "state") {
         "FINALIZED" => Verdict::Reached,
         "TERMINATED" | "TERMINATING" => Verdict::Failed,
         _ => Verdict::Pending,

@@ -13,10 +13,6 @@ use super::show::{Column, Printer};
 use super::wait::{self, Goal, Verdict};
 
 const KIND: &str = "transfers";
-/// Longest wait for our own data plane after the start of a transfer.
-const DATA_PLANE_PATIENCE: Duration = Duration::from_secs(10);
-/// Pause between two looks at it.
-const DATA_PLANE_PAUSE: Duration = Duration::from_millis(10);
 const COLUMNS: [Column; 7] = [
     ("transfer", "/id"),
     ("role", "/role"),
@@ -68,35 +64,45 @@ pub(super) async fn run(client: &Client, print: Printer, options: Transfer) -> O
     }
 }
 
-/// Waits until data flows, or has flowed.
+/// Waits until data flows, or has flowed; as consumer, until our own data plane has it and its address is known.
 ///
 /// # Errors
 /// When the transfer ends before, with the reason.
 pub(super) async fn started(client: &Client, id: &str, patience: Duration) -> Outcome<Value> {
-    let judge = |state: &str| match state {
+    let deadline = Instant::now() + patience;
+    let judge = |transfer: &Value| match text(transfer, "state") {
         "STARTED" | "COMPLETING" | "COMPLETED" => Verdict::Reached,
         "TERMINATED" | "TERMINATING" => Verdict::Failed,
         _ => Verdict::Pending,
     };
     let started = wait::until(client, Goal { kind: KIND, what: "the transfer", id, judge }, patience).await?;
-    readable(client, started).await
+    if !gets_address(client, &started).await {
+        return Ok(started);
+    }
+    // The event `transfer.readable` wakes.
+    let judge = |transfer: &Value| match text(transfer, "state") {
+        "TERMINATED" | "TERMINATING" => Verdict::Failed,
+        "STARTED" if text(transfer, "localEndpoint").is_empty() => Verdict::Pending,
+        _ => Verdict::Reached,
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    wait::until(client, Goal { kind: KIND, what: "the transfer", id, judge }, left).await
 }
 
-/// Waits until our own data plane knows of the start too, which takes a moment and is no event; a transfer without a local
-/// address, such as a push, is given back as it is.
-async fn readable(client: &Client, mut transfer: Value) -> Outcome<Value> {
-    let id = text(&transfer, "id").to_owned();
-    let expected = text(&transfer, "role") == "consumer" && text(&transfer, "format") == "HttpData-PULL";
-    let deadline = Instant::now() + DATA_PLANE_PATIENCE;
-    while expected
-        && text(&transfer, "state") == "STARTED"
-        && text(&transfer, "localEndpoint").is_empty()
-        && Instant::now() < deadline
-    {
-        tokio::time::sleep(DATA_PLANE_PAUSE).await;
-        transfer = client.get(&[KIND, &id]).await?;
+/// Whether a started transfer has yet to get its local address: not a push, and not one through a data plane that has no local
+/// listener.
+async fn gets_address(client: &Client, transfer: &Value) -> bool {
+    let waits = text(transfer, "role") == "consumer"
+        && text(transfer, "format") == "HttpData-PULL"
+        && text(transfer, "state") == "STARTED"
+        && text(transfer, "localEndpoint").is_empty();
+    let plane = text(transfer, "dataPlaneId");
+    if !waits || plane.is_empty() {
+        return waits;
     }
-    Ok(transfer)
+    let Ok(plane) = client.get(&["data-planes", plane]).await else { return false };
+    let labels = plane.get("labels").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    labels.iter().filter_map(Value::as_str).any(|label| label.starts_with("local="))
 }
 
 async fn work(client: &Client, print: Printer, command: TransferCommand) -> Outcome {
@@ -111,4 +117,51 @@ async fn work(client: &Client, print: Printer, command: TransferCommand) -> Outc
     };
     let after = client.post(&[KIND, &id, word], &body).await?;
     print.done(&format!("transfer {id} is {}", text(&after, "state")), &after)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::fake::Fake;
+    use super::*;
+
+    /// A started transfer through a data plane with these labels; its address is there after one event.
+    async fn waited(labels: Value) -> (Outcome<Value>, Vec<String>) {
+        let told = AtomicBool::new(false);
+        let fake = Fake::start(move |asked, _| {
+            let mut transfer = json!({
+                "id": "t", "role": "consumer", "format": "HttpData-PULL", "state": "STARTED", "dataPlaneId": "p",
+            });
+            if told.load(Ordering::SeqCst) {
+                transfer["localEndpoint"] = json!("http://127.0.0.1:1/flows/t");
+            }
+            match asked {
+                _ if asked.contains("/events") => (200, json!("id: 1\ndata: {\"type\":\"transfer.readable\"}\n\n")),
+                _ if asked.contains("/data-planes/p") => (200, json!({"id": "p", "labels": labels})),
+                _ => {
+                    // The second look of the second wait sees what the event told.
+                    told.store(asked.contains("/transfers/t"), Ordering::SeqCst);
+                    (200, transfer)
+                }
+            }
+        })
+        .await;
+        let found = started(&fake.client, "t", Duration::from_secs(10)).await;
+        (found, fake.asked())
+    }
+
+    #[tokio::test]
+    async fn the_address_is_waited_for_by_events() {
+        let (found, asked) = waited(json!(["local=http://127.0.0.1:1"])).await;
+        assert_eq!(text(&found.unwrap(), "localEndpoint"), "http://127.0.0.1:1/flows/t");
+        assert_eq!(asked.iter().filter(|asked| *asked == "GET transfers/t").count(), 2, "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_data_plane_without_local_listener_gives_no_address_to_wait_for() {
+        let (found, asked) = waited(json!(["region=north"])).await;
+        assert_eq!(text(&found.unwrap(), "localEndpoint"), "");
+        assert_eq!(asked.last().map(String::as_str), Some("GET data-planes/p"));
+    }
 }

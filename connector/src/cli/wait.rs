@@ -32,8 +32,8 @@ pub(super) struct Goal<'a> {
     pub what: &'a str,
     /// Its id.
     pub id: &'a str,
-    /// What its states mean.
-    pub judge: fn(&str) -> Verdict,
+    /// What it means as it is now.
+    pub judge: fn(&Value) -> Verdict,
 }
 
 /// Waits until the process is there.
@@ -48,7 +48,7 @@ pub(super) async fn until(client: &Client, goal: Goal<'_>, patience: Duration) -
         let mut events = Events::new(response);
         loop {
             let process = client.get(&[goal.kind, goal.id]).await?;
-            match (goal.judge)(text(&process, "state")) {
+            match (goal.judge)(&process) {
                 Verdict::Reached => return Ok(process),
                 Verdict::Failed => return Err(failed(goal, &process)),
                 Verdict::Pending => {}
@@ -116,8 +116,8 @@ mod tests {
     use super::super::fake::Fake;
     use super::*;
 
-    fn judge(state: &str) -> Verdict {
-        match state {
+    fn judge(process: &Value) -> Verdict {
+        match text(process, "state") {
             "STARTED" => Verdict::Reached,
             "TERMINATED" => Verdict::Failed,
             _ => Verdict::Pending,

@@ -116,7 +116,7 @@ impl ShownProcess for row::Model {
 
     async fn view(self, app: &App) -> ServiceResult<TransferView> {
         let next = transfer::next_commands(&self);
-        let local_endpoint = transfer::local_endpoint(app, &self).await?;
+        let local_endpoint = transfer::local_endpoint(app.store.reads(), &self).await?;
         let (consumer_pid, provider_pid) = pids(&self.role, &self.id, self.counter_pid);
         Ok(TransferView {
             id: self.id,

@@ -19,7 +19,8 @@ use serde_json::Value;
 pub(crate) use delivery::{acknowledge, adopt_peer_state, give_up, reject};
 pub(crate) use receive::{Sender, create, existing, find_for_peer, recognise, repeat};
 pub(crate) use row::{
-    StoredState, announce, begin, locked, owe, owe_termination, role, save, settle, typed_pids, went_out, why,
+    StoredState, announce, begin, event_data, locked, owe, owe_termination, role, save, settle, typed_pids, went_out,
+    why,
 };
 
 use super::{ServiceError, ServiceResult};

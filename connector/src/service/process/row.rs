@@ -165,7 +165,7 @@ pub(crate) async fn announce<P: Process>(
 }
 
 /// What an event tells of a row, and one thing more.
-fn event_data<P: Process>(row: &P, more: Option<(&str, Value)>) -> Value {
+pub(crate) fn event_data<P: Process>(row: &P, more: Option<(&str, Value)>) -> Value {
     let common = row.common();
     let (provider_pid, consumer_pid) = pids(row);
     let mut data = json!({

@@ -14,7 +14,7 @@ use crate::service::partner::{CounterPartyRef, resolve};
 use crate::service::process::{Process as _, announce, begin, locked, owe, role, save};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
-use crate::store::{Unit, agreements, data_plane, processes, registry};
+use crate::store::{Unit, agreements, processes};
 
 /// Format of a transfer when the caller names none.
 const DEFAULT_FORMAT: &str = "HttpData-PULL";
@@ -204,23 +204,4 @@ pub(crate) fn next_commands(row: &Model) -> Vec<&'static str> {
         check_command(row, command).is_ok() && machine::owe(role(row), state, command.message()).is_ok()
     });
     allowed.map(|(name, _)| name).collect()
-}
-
-/// Where our own systems read the data of a started transfer, at our data plane's local listener: registered with the
-/// label `local=<url>`.
-///
-/// # Errors
-/// When the database fails.
-pub(crate) async fn local_endpoint(app: &App, row: &Model) -> ServiceResult<Option<String>> {
-    if role(row) != Role::Consumer
-        || row.settled.as_deref() != Some("STARTED")
-        || row.flow_state.as_deref() != Some("STARTED")
-    {
-        return Ok(None);
-    }
-    let Some(id) = &row.data_plane_id else { return Ok(None) };
-    let plane = registry::find::<data_plane::Entity>(app.store.reads(), app.context(), id).await?;
-    let labels: Vec<String> = plane.and_then(|plane| serde_json::from_str(&plane.labels).ok()).unwrap_or_default();
-    let local = labels.iter().find_map(|label| label.strip_prefix("local="));
-    Ok(local.map(|url| format!("{}/flows/{}", url.trim_end_matches('/'), row.id)))
 }

@@ -8,6 +8,7 @@ use dsp_protocol::transfer::{DataAddress, Role, TransferMessage};
 use policy_plan::{Admission, Conflict, EnforcementPlan, Expr, Residual, ResidualRule, Truth};
 use serde_json::{Value, json};
 
+use super::local::{announce_readable, readable};
 use super::row::{RESTARTED, aim, due, is_push};
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
@@ -348,7 +349,8 @@ fn confirm(row: &mut Model, state: DataFlowState, status: Option<&StatusMessage>
     false
 }
 
-/// Changes the row; `true` from `change` means that it is worth an event.
+/// Changes the row; `true` from `change` means that it is worth an event. That the data can be read from now on is one in any
+/// case.
 async fn change<F>(app: &Arc<App>, id: &str, change: F) -> ServiceResult<()>
 where
     F: FnOnce(&App, &mut Model, i64) -> ServiceResult<bool> + Send + 'static,
@@ -359,11 +361,14 @@ where
         .write(move |unit: &mut Unit| {
             Box::pin(async move {
                 let Some(mut row) = processes::lock::<Model>(unit, shared.context(), &id).await? else { return Ok(()) };
-                let settled_before = row.settled.clone();
-                if change(&shared, &mut row, unit.now())? {
-                    save(unit, row, settled_before.as_deref(), None).await?;
+                let (settled_before, readable_before) = (row.settled.clone(), readable(&row));
+                let row = if change(&shared, &mut row, unit.now())? {
+                    save(unit, row, settled_before.as_deref(), None).await?
                 } else {
-                    processes::update(unit, row).await?;
+                    processes::update(unit, row).await?
+                };
+                if readable(&row) && !readable_before {
+                    announce_readable(unit, &row).await?;
                 }
                 Ok::<_, ServiceError>(())
             })
@@ -376,6 +381,7 @@ mod tests {
     use super::super::receive::blank;
     use super::super::row::aim;
     use super::*;
+    use crate::store::events::{self, EventQuery};
 
     const ADDRESS: &str = "{}";
 
@@ -441,5 +447,47 @@ mod tests {
         assert!(next_signal(&row).is_none() && reached(&row), "nothing to do if the signal never went out");
         take_status(&mut row, DataFlowState::Prepared, None, 2);
         assert_eq!(next_signal(&row), Some(Signal::Terminate));
+    }
+
+    #[tokio::test]
+    async fn an_event_tells_where_the_data_can_be_read() {
+        let (_folder, app) = crate::testing::app().await;
+        let plane = data_plane::Model {
+            context: app.context().to_owned(),
+            id: "plane".to_owned(),
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            profiles: "[]".to_owned(),
+            dialect: "rc3".to_owned(),
+            labels: r#"["local=http://127.0.0.1:8292/"]"#.to_owned(),
+            authorization: "shared".to_owned(),
+            authorization_value: String::new(),
+            created_at: 0,
+            updated_at: 0,
+        };
+        let mut row = row("consumer", Some("PREPARED"), Some("STARTED")).await;
+        row.settled = Some("STARTED".to_owned());
+        row.data_address = Some(ADDRESS.to_owned());
+        row.data_plane_id = Some("plane".to_owned());
+        app.store
+            .write(move |unit| {
+                Box::pin(async move {
+                    registry::put::<data_plane::Entity>(unit, plane).await?;
+                    processes::insert(unit, row).await
+                })
+            })
+            .await
+            .unwrap();
+        for signal in [Signal::Started, Signal::Started, Signal::Suspend, Signal::Resume] {
+            signalled(&app, "urn:uuid:1", signal, "plane", None).await.unwrap();
+        }
+        let query = EventQuery { limit: 9, ..EventQuery::default() };
+        let told = events::list(&app.store, app.context(), &query).await.unwrap();
+        assert_eq!(told.len(), 2, "once for each time that it becomes readable: {told:?}");
+        for event in told {
+            let data: Value = serde_json::from_str(&event.data).unwrap();
+            assert_eq!((event.kind.as_str(), event.subject.as_str()), ("transfer.readable", "urn:uuid:1"));
+            assert_eq!(data["localEndpoint"], "http://127.0.0.1:8292/flows/urn:uuid:1");
+            assert_eq!(data["role"], "consumer");
+        }
     }
 }

@@ -6,10 +6,12 @@
 mod command;
 mod delivery;
 mod flow;
+mod local;
 mod receive;
 mod row;
 
-pub(crate) use command::{Command, NewTransfer, command, local_endpoint, next_commands, start};
+pub(crate) use command::{Command, NewTransfer, command, next_commands, start};
 pub(crate) use delivery::needs_flow;
 pub(crate) use flow::{FlowStep, callback, fail_flow, flow_step, forget_target, signalled};
+pub(crate) use local::local_endpoint;
 pub(crate) use receive::{Incoming, receive, receive_request};
