@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for an answer; a partner's catalog may be behind it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest page of a list.
-const PAGE: usize = 500;
+pub(super) const PAGE: usize = 500;
 /// Characters that stand in a path segment as they are.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::arguments::Events as Options;
-use super::client::{Client, text};
+use super::client::{Client, PAGE, text};
 use super::failure::Outcome;
 use super::show::{self, Printer, printable};
 use super::sse::Events;
@@ -23,7 +23,11 @@ pub(super) async fn run(client: &Client, print: Printer, options: &Options) -> O
     }
     let after = options.after.map(|number| number.to_string());
     let filters = filters(options, after.as_deref());
-    let list = client.pages(&["events"], "after", &filters, options.many.limit).await?;
+    let limit = options.many.limit;
+    let list = match after {
+        Some(_) => client.pages(&["events"], "after", &filters, limit).await?,
+        None => latest(client, &filters, limit).await?,
+    };
     if print.json {
         return print.value(&list);
     }
@@ -33,6 +37,29 @@ pub(super) async fn run(client: &Client, print: Printer, options: &Options) -> O
         shown.push_str(&format!("… and more; --after {next} goes on\n"));
     }
     show::text(&shown)
+}
+
+/// The last events, read backwards page after page, the oldest of them first.
+async fn latest(client: &Client, filters: &[(&str, &str)], limit: usize) -> Outcome<Value> {
+    let mut items: Vec<Value> = Vec::new();
+    let mut before: Option<String> = None;
+    loop {
+        let wanted = (limit - items.len()).clamp(1, PAGE);
+        let count = wanted.to_string();
+        let mut parameters = filters.to_vec();
+        parameters.push(("limit", &count));
+        parameters.extend(before.as_deref().map(|before| ("before", before)));
+        let mut page = client.find(&["events"], &parameters).await?;
+        let Some(Value::Array(mut earlier)) = page.get_mut("items").map(Value::take) else { break };
+        before = earlier.first().and_then(|event| event.get("id")).map(ToString::to_string);
+        let full = earlier.len() >= wanted;
+        earlier.append(&mut items);
+        items = earlier;
+        if !full || before.is_none() || items.len() >= limit {
+            break;
+        }
+    }
+    Ok(json!({"items": items, "next": null}))
 }
 
 /// One event in a line, in JSON when asked for; a lost stream is taken up where it ended.
@@ -74,9 +101,27 @@ fn line(event: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
+    use super::super::fake::Fake;
     use super::*;
+
+    #[tokio::test]
+    async fn the_last_events_are_read_backwards() {
+        let fake = Fake::start(|asked, _| {
+            let number = |name: &str| asked.split(&format!("{name}=")).nth(1)?.split('&').next()?.parse::<usize>().ok();
+            let end = number("before").unwrap_or(1201);
+            let first = end.saturating_sub(number("limit").unwrap()).max(1);
+            let items: Vec<Value> = (first..end).map(|id| json!({"id": id})).collect();
+            (200, json!({"items": items, "next": null}))
+        })
+        .await;
+        for (limit, first, requests) in [(3, 1198, 1), (700, 501, 2), (5000, 1, 3)] {
+            let before = fake.asked().len();
+            let found = latest(&fake.client, &[("type", "a.b")], limit).await.unwrap();
+            let ids: Vec<u64> = found["items"].as_array().unwrap().iter().map(|e| e["id"].as_u64().unwrap()).collect();
+            assert_eq!(ids, (first..=1200).collect::<Vec<u64>>(), "{limit}");
+            assert_eq!(fake.asked().len() - before, requests, "{limit}");
+        }
+    }
 
     #[test]
     fn an_event_in_a_line() {

@@ -106,6 +106,19 @@ pub(crate) async fn page(
     Ok((rows, next))
 }
 
+/// The last events, or the last ones before a sequence number; the oldest of them comes first.
+///
+/// # Errors
+/// What the store brings.
+pub(crate) async fn latest(
+    app: &App,
+    interest: &Interest,
+    before: Option<i64>,
+    limit: u64,
+) -> ServiceResult<Vec<event::Model>> {
+    Ok(events::latest(&app.store, app.context(), &interest.query(0, limit), before).await?)
+}
+
 /// A reader that follows the events.
 pub(crate) struct Reader {
     store: Store,

@@ -1,7 +1,7 @@
 //! Rows of `event`, and the webhooks that read them.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use super::entity::{event, webhook};
 use super::{Store, StoreError, StoreResult};
@@ -19,12 +19,31 @@ pub(crate) struct EventQuery {
     pub subject: Option<String>,
 }
 
-/// Events in the order of their sequence numbers.
+/// The first events after `query.after`, in the order of their sequence numbers.
 pub(crate) async fn list(store: &Store, context: &str, query: &EventQuery) -> StoreResult<Vec<event::Model>> {
+    Ok(wanted(context, query).order_by_asc(event::Column::Seq).all(store.reads()).await?)
+}
+
+/// The last events, or the last ones before a sequence number; in the order of their sequence numbers, too.
+pub(crate) async fn latest(
+    store: &Store,
+    context: &str,
+    query: &EventQuery,
+    before: Option<i64>,
+) -> StoreResult<Vec<event::Model>> {
+    let mut select = wanted(context, query).order_by_desc(event::Column::Seq);
+    if let Some(before) = before {
+        select = select.filter(event::Column::Seq.lt(before));
+    }
+    let mut rows = select.all(store.reads()).await?;
+    rows.reverse();
+    Ok(rows)
+}
+
+fn wanted(context: &str, query: &EventQuery) -> Select<event::Entity> {
     let mut select = event::Entity::find()
         .filter(event::Column::Context.eq(context))
         .filter(event::Column::Seq.gt(query.after))
-        .order_by_asc(event::Column::Seq)
         .limit(query.limit.clamp(1, 1000));
     if let Some(kind) = &query.kind {
         select = match kind.strip_suffix('*') {
@@ -35,7 +54,7 @@ pub(crate) async fn list(store: &Store, context: &str, query: &EventQuery) -> St
     if let Some(subject) = &query.subject {
         select = select.filter(event::Column::Subject.eq(subject.as_str()));
     }
-    Ok(select.all(store.reads()).await?)
+    select
 }
 
 /// Whether events become visible in the order of their sequence numbers, and all of them through this replica: so with

@@ -169,7 +169,7 @@ pub(super) struct Events {
     /// Go on with what happens next
     #[arg(short, long)]
     pub follow: bool,
-    /// Only events after this number
+    /// Only events after this number, the first of them; without it the latest events
     #[arg(long, value_name = "NUMBER")]
     pub after: Option<u64>,
     /// Only this kind, such as transfer.started, or family, such as transfer.*

@@ -20,7 +20,7 @@ use super::crud::{Answer, ok};
 use super::query::{DEFAULT_LIMIT, ListBody, MAX_LIMIT, Query, bad_parameter};
 use super::stored;
 use crate::app::App;
-use crate::service::events::{Interest, Pattern, Reader, page};
+use crate::service::events::{Interest, Pattern, Reader, latest, page};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::event;
 
@@ -85,13 +85,19 @@ impl EventView {
 
 /// Lists events in their order, or follows them.
 ///
+/// Without `after` the list holds the latest events, or with `before` the latest of the earlier ones. The kinds are
+/// `negotiation.` and `transfer.` with the state that has been reached (`transfer.started`) or is being reached
+/// (`transfer.starting`), and `transfer.readable` when our data plane has the data of a started transfer: `localEndpoint` in
+/// its `data` says where. Changes of what is registered are told as well (`dataset.created`).
+///
 /// With `Accept: text/event-stream` the answer is a stream of server-sent events. It goes on after the header
 /// `Last-Event-ID` or the parameter `after`; without either it begins with what happens next. A comment every 15 seconds
 /// says that it is alive.
 #[utoipa::path(
     tag = "events",
     params(
-        ("after" = Option<i64>, Query, description = "Only events with a larger sequence number"),
+        ("after" = Option<i64>, Query, description = "Only events with a larger sequence number, the first of them"),
+        ("before" = Option<i64>, Query, description = "Only events with a smaller sequence number, the last of them; not with `after`, not for a stream"),
         ("limit" = Option<u64>, Query, description = "Rows wanted, 1 to 500; 50 when left out; not for a stream"),
         ("type" = Option<String>, Query, description = "Only this kind, such as `transfer.started`, or family, such as `transfer.*`"),
         ("subject" = Option<String>, Query, description = "Only about this negotiation, transfer, ..."),
@@ -99,13 +105,13 @@ impl EventView {
     ),
     responses((
         status = 200,
-        description = "A page of events, whose `next` is the next page's `after`; or a stream of events",
+        description = "A page of events, whose `next` is the next page's `after` (null at the end, and for the latest); or a stream of events",
         content((ListBody<EventView> = "application/json"), (String = "text/event-stream"))
     ))
 )]
 #[get("/events")]
 pub(super) async fn list(app: Data<App>, streams: Data<Streams>, request: HttpRequest) -> Answer {
-    let query = Query::read(&request, &["after", "limit", "type", "subject"])?;
+    let query = Query::read(&request, &["after", "before", "limit", "type", "subject"])?;
     let pattern = query.text("type").map(|text| {
         Pattern::parse(text)
             .ok_or_else(|| bad_parameter("type", "must be a kind such as `transfer.started`, or `transfer.*`"))
@@ -114,21 +120,28 @@ pub(super) async fn list(app: Data<App>, streams: Data<Streams>, request: HttpRe
         patterns: pattern.transpose()?.into_iter().collect(),
         subject: query.text("subject").map(str::to_owned),
     };
-    let after = sequence(&query)?;
+    let (after, before) = (sequence(&query, "after")?, sequence(&query, "before")?);
     if wants_stream(&request) {
         if query.text("limit").is_some() {
             return Err(bad_parameter("limit", "is not for a stream").into());
         }
+        if before.is_some() {
+            return Err(bad_parameter("before", "is not for a stream").into());
+        }
         return follow(&app, &streams, interest, last_event_id(&request)?.or(after)).await;
     }
     let limit = query.number("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
-    let (rows, next) = page(&app, &interest, after.unwrap_or(0), limit).await?;
+    let (rows, next) = match (after, before) {
+        (Some(_), Some(_)) => return Err(bad_parameter("before", "does not go with `after`").into()),
+        (Some(after), None) => page(&app, &interest, after, limit).await?,
+        (None, before) => (latest(&app, &interest, before, limit).await?, None),
+    };
     let items = rows.iter().map(EventView::new).collect::<ServiceResult<Vec<_>>>()?;
     ok(&ListBody { items, next: next.map(|seq| seq.to_string()) })
 }
 
-fn sequence(query: &Query) -> ServiceResult<Option<i64>> {
-    let number = query.number("after", 0..=i64::MAX.unsigned_abs())?;
+fn sequence(query: &Query, name: &str) -> ServiceResult<Option<i64>> {
+    let number = query.number(name, 0..=i64::MAX.unsigned_abs())?;
     Ok(number.and_then(|number| i64::try_from(number).ok()))
 }
 

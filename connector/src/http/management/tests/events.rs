@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
+use actix_web::http::StatusCode;
 use actix_web::{App as ActixApp, test};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -70,7 +71,7 @@ async fn events_are_listed_in_order_and_paged() {
         let kind = if number % 2 == 0 { "negotiation.requested" } else { "transfer.started" };
         happen(&api, kind, &format!("urn:{number}")).await;
     }
-    let page = api.get("/events?limit=2").await.expect(200);
+    let page = api.get("/events?after=0&limit=2").await.expect(200);
     assert_eq!(subjects(page["items"].as_array().unwrap()), ["urn:0", "urn:1"]);
     let next = page["next"].as_str().unwrap();
     let page = api.get(&format!("/events?after={next}")).await.expect(200);
@@ -81,6 +82,26 @@ async fn events_are_listed_in_order_and_paged() {
     let page = api.get("/events?type=negotiation.requested&subject=urn:4").await.expect(200);
     let event = &page["items"][0];
     assert_eq!((&event["id"], &event["data"]), (&json!(5), &json!({"state": "REQUESTED"})));
+}
+
+#[actix_web::test]
+async fn without_a_place_the_latest_events_are_listed() {
+    let api = Api::new().await;
+    for number in 0..7 {
+        happen(&api, if number == 3 { "a.b" } else { "transfer.started" }, &format!("urn:{number}")).await;
+    }
+    for (query, found) in [
+        ("limit=2", vec!["urn:5", "urn:6"]),
+        ("limit=2&type=transfer.*&before=6", vec!["urn:2", "urn:4"]),
+        ("before=3", vec!["urn:0", "urn:1"]),
+        ("before=0", vec![]),
+    ] {
+        let page = api.get(&format!("/events?{query}")).await.expect(200);
+        assert_eq!(subjects(page["items"].as_array().unwrap()), found, "{query}");
+        assert_eq!(page["next"], Value::Null);
+    }
+    let (code, detail) = api.get("/events?before=3&after=1").await.problem(StatusCode::BAD_REQUEST);
+    assert!(code == "bad_parameter" && detail.contains("before"), "{code} {detail}");
 }
 
 #[actix_web::test]
