@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use identity::Identity;
+use identity::token::TokenUse;
 use policy_plan::PlanSigner;
 use secrecy::SecretString;
 
 use crate::config::Config;
+use crate::dcp::DcpServices;
 use crate::fetch::Fetcher;
 use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
 use crate::service::partner::Addresses;
-use crate::store::{DEFAULT_CONTEXT, Store};
+use crate::store::{DEFAULT_CONTEXT, Store, tokens};
 
 /// The control plane's shared parts; one for the whole process, behind an `Arc`.
 pub(crate) struct App {
@@ -21,6 +23,8 @@ pub(crate) struct App {
     pub store: Store,
     /// Who is calling, and how we introduce ourselves.
     pub identity: Arc<dyn Identity>,
+    /// Verifiable credentials, where they are set up.
+    pub dcp: Option<Arc<DcpServices>>,
     /// The hardened HTTP client for every address that a peer named.
     pub fetcher: Fetcher,
     /// The same client without the address filter, for addresses that the operator named: data planes, webhooks.
@@ -49,6 +53,20 @@ impl App {
     /// How long 404 and 409 are taken for a race with a peer that still stores the step before, ms.
     pub(crate) fn grace_ms(&self) -> i64 {
         i64::try_from(self.config.delivery.not_found_grace_s).unwrap_or(10).saturating_mul(1000)
+    }
+
+    /// Writes down the use of a token that came with a question, for other replicas; this one remembers it already. The question
+    /// does not wait for it.
+    pub(crate) fn remember_use(&self, used: TokenUse) {
+        let (store, context) = (self.store.clone(), self.context());
+        tokio::spawn(async move {
+            let written = store.write(move |unit| {
+                Box::pin(async move { tokens::use_once(unit, context, &used.issuer, &used.jti, used.expires).await })
+            });
+            if let Err(error) = written.await {
+                tracing::warn!(%error, "the use of a token could not be written down");
+            }
+        });
     }
 
     /// The participant context that requests belong to.

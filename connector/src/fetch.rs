@@ -8,10 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use identity::Fetched;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LINK};
+use reqwest::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LINK, LOCATION};
 use reqwest::{Client, Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -23,6 +25,8 @@ pub(crate) struct FetchSettings {
     pub allow_private_addresses: bool,
     /// Plain http may be used to addresses other than loopback.
     pub allow_plain_http: bool,
+    /// Plain http to loopback is refused as well, unless [`Self::allow_plain_http`].
+    pub loopback_needs_tls: bool,
     /// PEM file of further certificate authorities.
     pub ca_file: Option<std::path::PathBuf>,
     /// Longest time for a whole exchange.
@@ -38,6 +42,12 @@ pub(crate) struct FetchResponse {
     pub status: u16,
     /// `Link` headers.
     pub links: Vec<String>,
+    /// `Content-Type`.
+    pub content_type: Option<String>,
+    /// `Location`.
+    pub location: Option<String>,
+    /// `Cache-Control`.
+    pub cache_control: Option<String>,
     /// The body.
     pub body: Bytes,
 }
@@ -64,7 +74,8 @@ pub(crate) struct FetchError {
     pub retryable: bool,
     /// Whether our own rules forbid the request, so that no connection was made.
     pub forbidden: bool,
-    message: String,
+    /// What happened, in words.
+    pub message: String,
 }
 
 impl FetchError {
@@ -129,7 +140,8 @@ impl Fetcher {
         let local = address.is_some_and(|address| address.is_loopback()) || url.host_str() == Some("localhost");
         match url.scheme() {
             "https" => Ok(url),
-            "http" if local || self.settings.allow_plain_http => Ok(url),
+            "http" if self.settings.allow_plain_http || (local && !self.settings.loopback_needs_tls) => Ok(url),
+            "http" if self.settings.loopback_needs_tls => Err(FetchError::refused("plain http is not used; use https")),
             "http" => Err(FetchError::refused("plain http is used only on loopback; use https")),
             other => Err(FetchError::refused(format!("the scheme `{other}` is not supported, use https"))),
         }
@@ -144,7 +156,7 @@ impl Fetcher {
         url: &str,
         authorization: Option<&SecretString>,
     ) -> Result<FetchResponse, FetchError> {
-        self.call(Method::GET, url, None, authorization, None).await
+        self.call(Method::GET, url, None, authorization, None, self.settings.max_answer_bytes).await
     }
 
     /// POST of a JSON body.
@@ -157,7 +169,7 @@ impl Fetcher {
         body: &Value,
         authorization: Option<&SecretString>,
     ) -> Result<FetchResponse, FetchError> {
-        self.call(Method::POST, url, Some(body.to_string()), authorization, None).await
+        self.call(Method::POST, url, Some(body.to_string()), authorization, None, self.settings.max_answer_bytes).await
     }
 
     /// PUT of a JSON body.
@@ -170,7 +182,7 @@ impl Fetcher {
         body: &Value,
         authorization: Option<&SecretString>,
     ) -> Result<FetchResponse, FetchError> {
-        self.call(Method::PUT, url, Some(body.to_string()), authorization, None).await
+        self.call(Method::PUT, url, Some(body.to_string()), authorization, None, self.settings.max_answer_bytes).await
     }
 
     /// POST of JSON text with one more header: a signature covers the very bytes that are sent.
@@ -183,7 +195,7 @@ impl Fetcher {
         body: String,
         header: Option<(&str, &str)>,
     ) -> Result<FetchResponse, FetchError> {
-        self.call(Method::POST, url, Some(body), None, header).await
+        self.call(Method::POST, url, Some(body), None, header, self.settings.max_answer_bytes).await
     }
 
     async fn call(
@@ -193,6 +205,7 @@ impl Fetcher {
         body: Option<String>,
         authorization: Option<&SecretString>,
         header: Option<(&str, &str)>,
+        limit: usize,
     ) -> Result<FetchResponse, FetchError> {
         let url = self.check_url(url)?;
         let mut request = self.client.request(method, url);
@@ -212,7 +225,8 @@ impl Fetcher {
         let status = answer.status().as_u16();
         let links = answer.headers().get_all(LINK).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned);
         let links = links.collect();
-        let limit = self.settings.max_answer_bytes;
+        let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (content_type, location, cache_control) = (text(CONTENT_TYPE), text(LOCATION), text(CACHE_CONTROL));
         let mut body = BytesMut::new();
         let mut chunks = answer.bytes_stream();
         while let Some(chunk) = chunks.next().await {
@@ -223,8 +237,60 @@ impl Fetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(FetchResponse { status, links, body: body.freeze() })
+        Ok(FetchResponse { status, links, content_type, location, cache_control, body: body.freeze() })
     }
+}
+
+/// What `identity` asks of the client.
+#[async_trait]
+impl identity::Fetch for Fetcher {
+    async fn get(
+        &self,
+        url: &url::Url,
+        accept: &str,
+        authorization: Option<&SecretString>,
+        max_bytes: usize,
+    ) -> Result<Fetched, identity::FetchError> {
+        let header = Some(("accept", accept));
+        let answer = self.call(Method::GET, url.as_str(), None, authorization, header, max_bytes).await;
+        answer.map(fetched).map_err(for_identity)
+    }
+
+    async fn post_json(
+        &self,
+        url: &url::Url,
+        authorization: Option<&SecretString>,
+        body: &Value,
+        max_bytes: usize,
+    ) -> Result<Fetched, identity::FetchError> {
+        let body = Some(body.to_string());
+        let answer = self.call(Method::POST, url.as_str(), body, authorization, None, max_bytes).await;
+        answer.map(fetched).map_err(for_identity)
+    }
+}
+
+fn fetched(answer: FetchResponse) -> Fetched {
+    let max_age = answer.cache_control.as_deref().and_then(max_age);
+    Fetched {
+        status: answer.status,
+        content_type: answer.content_type,
+        location: answer.location,
+        max_age,
+        body: answer.body.to_vec(),
+    }
+}
+
+fn for_identity(error: FetchError) -> identity::FetchError {
+    identity::FetchError { message: error.message, forbidden: error.forbidden, temporary: error.retryable }
+}
+
+/// How long an answer may be kept, seconds (RFC 9111, 5.2.2).
+fn max_age(cache_control: &str) -> Option<u64> {
+    let mut directives = cache_control.split(',').map(str::trim);
+    if directives.clone().any(|name| name.eq_ignore_ascii_case("no-store") || name.eq_ignore_ascii_case("no-cache")) {
+        return Some(0);
+    }
+    directives.find_map(|directive| directive.strip_prefix("max-age=")?.trim_matches('"').parse().ok())
 }
 
 /// The cause without the URL, which reqwest would print and which may name a path that is nobody's business.

@@ -7,6 +7,7 @@ fn fetcher(allow_private_addresses: bool, allow_plain_http: bool) -> Fetcher {
     Fetcher::new(FetchSettings {
         allow_private_addresses,
         allow_plain_http,
+        loopback_needs_tls: false,
         ca_file: None,
         timeout: Duration::from_secs(2),
         max_answer_bytes: 1024,

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 
 mod app;
+mod dcp;
 mod fetch;
 mod http;
 mod serve;

@@ -4,15 +4,16 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use actix_web::web;
-use identity::{Identity, StaticPeers};
+use identity::{Combined, Identity, StaticPeers};
 use policy_plan::PlanSigner;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::dcp::DcpServices;
 use crate::fetch::{FetchSettings, Fetcher};
-use crate::http::{dsp, listen, management, signaling};
+use crate::http::{self, dsp, listen, management, signaling};
 use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
 use crate::service::partner::Addresses;
@@ -63,8 +64,10 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         .await
         .map_err(|error| ServeError::new("the management token", error))?;
 
+    let dcp = credentials(&config, &dsp.url, &store)?;
     let app = Arc::new(App {
-        identity: identity(&config)?,
+        identity: identity(&config, dcp.as_ref())?,
+        dcp,
         fetcher: fetcher(&config, false)?,
         internal: fetcher(&config, true)?,
         decisions: Decisions::default(),
@@ -116,9 +119,12 @@ fn start_servers(
 ) -> std::io::Result<Vec<actix_web::dev::Server>> {
     let data = web::Data::from(app.clone());
     let limits = &app.config.limits;
-    let for_peers = data.clone();
+    let (for_peers, services) = (data.clone(), app.dcp.clone());
     let peers = listen::serve(dsp, DSP_WORKERS, limits, move |config| {
         config.app_data(for_peers.clone());
+        if let Some(dcp) = &services {
+            http::dcp::configure(config, dcp);
+        }
         dsp::configure(config);
     })?;
     let planes = listen::serve(signaling, 1, limits, move |config| {
@@ -152,10 +158,20 @@ async fn identity_of_installation(
     Ok(signer.map(|signer| (participant, signer)))
 }
 
-fn identity(config: &Config) -> Result<Arc<dyn Identity>, ServeError> {
+/// Verifiable credentials, when the settings name our DID.
+fn credentials(config: &Config, root: &str, store: &Store) -> Result<Option<Arc<DcpServices>>, ServeError> {
+    let Some(did) = config.identity.did.clone() else { return Ok(None) };
+    let services = DcpServices::open(config, did, root, store);
+    Ok(Some(Arc::new(services.map_err(|error| ServeError::new("identity", error))?)))
+}
+
+fn identity(config: &Config, dcp: Option<&Arc<DcpServices>>) -> Result<Arc<dyn Identity>, ServeError> {
     let peers = StaticPeers::new(config.danger_static_peers.clone())
         .map_err(|error| ServeError::new("identity.danger_static_peers", error))?;
-    Ok(Arc::new(peers))
+    Ok(match dcp {
+        Some(dcp) => Arc::new(Combined::new(peers, dcp.identity.clone())),
+        None => Arc::new(peers),
+    })
 }
 
 /// The client for addresses that peers name, or for those that the operator named.
@@ -164,6 +180,7 @@ fn fetcher(config: &Config, operator_named: bool) -> Result<Fetcher, ServeError>
     Fetcher::new(FetchSettings {
         allow_private_addresses: operator_named || outbound.danger_allow_private_addresses,
         allow_plain_http: operator_named || outbound.danger_plain_http,
+        loopback_needs_tls: false,
         ca_file: outbound.ca_file.clone(),
         timeout: outbound.answer_timeout,
         max_answer_bytes: outbound.max_answer_bytes,

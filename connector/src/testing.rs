@@ -29,6 +29,7 @@ pub(crate) async fn app() -> (TempDir, Arc<App>) {
     let fetcher = Fetcher::new(FetchSettings {
         allow_private_addresses: true,
         allow_plain_http: true,
+        loopback_needs_tls: false,
         ca_file: None,
         timeout: Duration::from_secs(5),
         max_answer_bytes: 1024 * 1024,
@@ -36,6 +37,7 @@ pub(crate) async fn app() -> (TempDir, Arc<App>) {
     let fetcher = fetcher.unwrap();
     let app = App {
         identity: Arc::new(StaticPeers::new(Vec::new()).unwrap()),
+        dcp: None,
         fetcher: fetcher.clone(),
         internal: fetcher,
         decisions: Decisions::default(),

@@ -12,6 +12,7 @@
 
 pub mod claims;
 mod clock;
+mod combined;
 pub mod credential;
 pub mod dcp;
 pub mod did;
@@ -21,6 +22,7 @@ pub mod jose;
 pub mod keys;
 mod participant;
 pub mod presentation;
+mod ready;
 mod request;
 pub mod schema;
 pub mod scope;
@@ -36,6 +38,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 pub use clock::{Clock, SystemClock};
+pub use combined::Combined;
 pub use error::{Fault, IdentityError};
 pub use fetch::{Fetch, FetchError, Fetched};
 pub use participant::Participant;

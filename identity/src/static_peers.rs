@@ -102,6 +102,11 @@ impl StaticPeers {
         Ok(Self(known))
     }
 
+    /// Whether the list has a peer with this id.
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        self.by_id(id).is_some()
+    }
+
     fn by_id(&self, id: &str) -> Option<&Peer> {
         self.0.iter().find(|peer| peer.participant.id() == id)
     }

@@ -2,6 +2,7 @@
 //!
 //! One TOML file, the environment over it (`HANSA__DSP__LISTEN` is `dsp.listen`), the defaults of [`SETTINGS`] below both.
 
+mod identity;
 mod installation;
 mod listener;
 mod peers;
@@ -12,12 +13,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::config::{Environment, File, FileFormat};
-use identity::StaticPeer;
+use ::identity::StaticPeer;
+use ::identity::dcp::issuer::IssuableCredential;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
+pub use identity::{Identity, TrustedIssuer};
 pub use installation::{Installation, InstallationError};
 pub(crate) use installation::{SIGNALING_FILE, make_folder, new_secret, write_private};
 use listener::Reach;
@@ -60,6 +63,10 @@ pub struct Config {
     pub signaling_token: Option<SecretString>,
     /// Participants that are known by a fixed token.
     pub danger_static_peers: Vec<StaticPeer>,
+    /// Verifiable credentials: how we know partners and are known.
+    pub identity: Identity,
+    /// The credentials that we issue.
+    pub issuer: Vec<IssuableCredential>,
     /// Rules and limits for calls to partners.
     pub outbound: Outbound,
     /// Delivery of messages.
@@ -189,6 +196,8 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         log: log(reader),
         database_url: database_url(reader, &data_dir),
         danger_static_peers: peers::read(reader),
+        identity: identity::read(reader, &data_dir),
+        issuer: identity::read_issuer(reader),
         outbound: outbound(reader),
         delivery: delivery(reader),
         transfer: Transfer {
@@ -212,8 +221,13 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
     Some(read)
 }
 
+/// With a DID that is the id, and nothing else can be.
 fn participant_id(reader: &mut Reader) -> Option<String> {
-    let id = reader.text("participant_id")?;
+    let did = reader.text("identity.did");
+    let Some(id) = reader.text("participant_id") else { return did };
+    if did.is_some_and(|did| did != id) {
+        reader.fault("participant_id", "must be `identity.did`, or left out: with DCP the participant id is the DID");
+    }
     if let Err(error) = dsp_protocol::pid::ParticipantId::parse(id.as_str()) {
         reader.fault("participant_id", error);
     }

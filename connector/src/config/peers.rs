@@ -1,7 +1,6 @@
 //! The list of peers with static tokens.
 
-use ::config::{Value, ValueKind};
-use identity::StaticPeer;
+use ::identity::StaticPeer;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value as Json};
 
@@ -12,17 +11,7 @@ const MEMBERS: [&str; 6] = ["id", "accepts_token", "accepts_token_file", "sends_
 
 /// Reads the list; what cannot be read is noted as a fault and left out.
 pub(super) fn read(reader: &mut Reader) -> Vec<StaticPeer> {
-    let list = match reader.raw(KEY).cloned() {
-        None => return Vec::new(),
-        Some(kind) => as_list(kind),
-    };
-    let list = match list {
-        Ok(list) => list,
-        Err(what) => {
-            reader.fault(KEY, what);
-            return Vec::new();
-        }
-    };
+    let list = reader.tables(KEY);
     let mut peers = Vec::with_capacity(list.len());
     for (position, entry) in list.into_iter().enumerate() {
         match peer(reader, entry) {
@@ -35,21 +24,7 @@ pub(super) fn read(reader: &mut Reader) -> Vec<StaticPeer> {
     peers
 }
 
-fn as_list(kind: ValueKind) -> Result<Vec<Json>, String> {
-    match kind {
-        ValueKind::Array(list) => list.into_iter().map(as_json).collect(),
-        ValueKind::String(text) => serde_json::from_str(&text)
-            .map_err(|error| format!("is not a JSON array (line {}, column {})", error.line(), error.column())),
-        _ => Err("must be a list of tables".to_owned()),
-    }
-}
-
-fn as_json(value: Value) -> Result<Json, String> {
-    value.try_deserialize().map_err(|_| "holds a value that JSON does not have".to_owned())
-}
-
-fn peer(reader: &Reader, entry: Json) -> Result<StaticPeer, Vec<String>> {
-    let Json::Object(mut entry) = entry else { return Err(vec!["must be a table".to_owned()]) };
+fn peer(reader: &Reader, mut entry: Map<String, Json>) -> Result<StaticPeer, Vec<String>> {
     let unknown = entry.keys().filter(|key| !MEMBERS.contains(&key.as_str()));
     let mut faults: Vec<String> = unknown.map(|key| format!("there is no `{key}`")).collect();
     let mut note = |read: Result<String, String>| {
@@ -69,7 +44,7 @@ fn peer(reader: &Reader, entry: Json) -> Result<StaticPeer, Vec<String>> {
     Ok(StaticPeer { id, accepts_token, sends_token, claims })
 }
 
-fn text(entry: &mut Map<String, Json>, name: &str) -> Result<Option<String>, String> {
+pub(super) fn text(entry: &mut Map<String, Json>, name: &str) -> Result<Option<String>, String> {
     match entry.remove(name) {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(text)) => Ok(Some(text)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ::config::{Map, Value, ValueKind};
 use secrecy::SecretString;
+use serde_json::{Map as JsonMap, Value as Json};
 use url::Url;
 
 use super::settings::{self, Kind, SETTINGS};
@@ -102,6 +103,35 @@ impl Reader {
         self.folder.join(path)
     }
 
+    /// A list of texts: an array, or one text with commas.
+    pub(super) fn list(&mut self, key: &str) -> Vec<String> {
+        let items: Vec<String> = match self.raw(key) {
+            Some(ValueKind::Array(items)) => items.iter().map(|item| item.kind.to_string()).collect(),
+            _ => self.text(key).unwrap_or_default().split(',').map(str::to_owned).collect(),
+        };
+        items.into_iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+    }
+
+    /// A list of tables as JSON objects: an array of tables, or the text of a JSON array. What is not one is noted as a fault.
+    pub(super) fn tables(&mut self, key: &str) -> Vec<JsonMap<String, Json>> {
+        let list = match self.raw(key).cloned() {
+            None => return Vec::new(),
+            Some(kind) => as_list(kind),
+        };
+        let list = list.unwrap_or_else(|what| {
+            self.fault(key, what);
+            Vec::new()
+        });
+        let mut tables = Vec::with_capacity(list.len());
+        for (position, entry) in list.into_iter().enumerate() {
+            match entry {
+                Json::Object(table) => tables.push(table),
+                _ => self.fault(key, format!("entry {} must be a table", position + 1)),
+            }
+        }
+        tables
+    }
+
     /// An http or https URL without credentials, query and fragment, when set.
     pub(super) fn url(&mut self, key: &str) -> Option<Url> {
         let text = self.text(key)?;
@@ -121,6 +151,19 @@ impl Reader {
             (None, None) => None,
         }
     }
+}
+
+fn as_list(kind: ValueKind) -> Result<Vec<Json>, String> {
+    match kind {
+        ValueKind::Array(list) => list.into_iter().map(as_json).collect(),
+        ValueKind::String(text) => serde_json::from_str(&text)
+            .map_err(|error| format!("is not a JSON array (line {}, column {})", error.line(), error.column())),
+        _ => Err("must be a list of tables".to_owned()),
+    }
+}
+
+fn as_json(value: Value) -> Result<Json, String> {
+    value.try_deserialize().map_err(|_| "holds a value that JSON does not have".to_owned())
 }
 
 /// Reads a secret from a file; white space around it does not count.

@@ -18,12 +18,14 @@ pub enum Kind {
     Number,
     /// A path of a file or folder; a relative one begins at the folder of the configuration file.
     Path,
-    /// A list of tables.
-    Peers,
+    /// A list of texts; in the environment separated by commas.
+    List,
     /// A whole number of seconds.
     Seconds,
     /// A secret. The same key with `_file` names a file that holds it.
     Secret,
+    /// A list of tables; in the environment a JSON array.
+    Tables,
     /// Free text.
     Text,
     /// An http or https URL.
@@ -37,12 +39,13 @@ impl Kind {
             Self::Address => "IP address and port",
             Self::Bytes => "bytes",
             Self::Flag => "`true` or `false`",
+            Self::List => "list of texts",
             Self::Milliseconds => "milliseconds",
             Self::Number => "number",
             Self::Path => "path",
-            Self::Peers => "list of tables",
             Self::Seconds => "seconds",
             Self::Secret => "secret",
+            Self::Tables => "list of tables",
             Self::Text => "text",
             Self::Url => "URL",
         }
@@ -146,9 +149,102 @@ pub const SETTINGS: &[Setting] = &[
     setting("signaling.danger_plain_http", Kind::Flag, Some("false"), "As for `dsp`."),
     setting(
         "identity.danger_static_peers",
-        Kind::Peers,
+        Kind::Tables,
         None,
-        "Partners that are known by a fixed token: `id`, `accepts_token` (it sends this to us), `sends_token` (we send this to it), `claims` (what policies are decided with). Both tokens can be given as a file, too. In the environment: a JSON array.",
+        "Partners that are known by a fixed token: `id`, `accepts_token` (it sends this to us), `sends_token` (we send this to it), `claims` (what policies are decided with). Both tokens can be given as a file, too.",
+    ),
+    setting(
+        "identity.did",
+        Kind::Text,
+        None,
+        "Our DID, `did:web:HOST` or `did:web:HOST:PATH`, and with it our participant id. With it, partners are known by their verifiable credentials (DCP); its document is served by the `dsp` listener.",
+    ),
+    setting(
+        "identity.keys_dir",
+        Kind::Path,
+        None,
+        "Folder of our private keys, which `hansa identity init` makes. Without it `keys` in the data folder.",
+    ),
+    setting(
+        "identity.scopes",
+        Kind::List,
+        Some("org.eclipse.dspace.dcp.vc.type:MembershipCredential:read"),
+        "Which credentials every caller has to present. What a policy needs beyond them is asked for when it is decided.",
+    ),
+    setting(
+        "identity.token_lifetime_s",
+        Kind::Seconds,
+        Some("300"),
+        "How long the self-issued ID tokens that we send are valid.",
+    ),
+    setting("identity.clock_leeway_s", Kind::Number, Some("30"), "How far a partner's clock may differ, in seconds."),
+    setting("identity.did_cache_s", Kind::Seconds, Some("300"), "How long a DID document is believed."),
+    setting(
+        "identity.status_cache_s",
+        Kind::Seconds,
+        Some("60"),
+        "How long a status list is believed: a revocation is noticed within this time, in running transfers too.",
+    ),
+    setting(
+        "identity.presentation_cache_s",
+        Kind::Seconds,
+        Some("300"),
+        "How long a verified presentation is believed, unless a part of it ends before.",
+    ),
+    setting(
+        "identity.trusted_issuers",
+        Kind::Tables,
+        None,
+        "Whose credentials count: `issuer` (a DID), `types` (credential types, `*` for all), `claims` (what it may speak of; all without it). Further ones can be added by `hansa trust add`.",
+    ),
+    setting(
+        "identity.trusted_issuers_file",
+        Kind::Path,
+        None,
+        "JSON file with a list of the same entries; read again when it changes.",
+    ),
+    setting(
+        "identity.trusted_issuers_registry",
+        Kind::Url,
+        None,
+        "Root of a trusted-issuers registry (EBSI TIR v4, read interface).",
+    ),
+    setting(
+        "identity.schema_hosts",
+        Kind::List,
+        None,
+        "Hosts from which a `credentialSchema` is fetched. A credential with a schema elsewhere is refused.",
+    ),
+    setting(
+        "identity.accepted_holder_pids",
+        Kind::List,
+        None,
+        "Request ids under which a trusted issuer may deliver credentials that we have not asked for. Others wait for an operator.",
+    ),
+    setting(
+        "identity.sts_client_id",
+        Kind::Text,
+        None,
+        "Client of the token service (`/sts/token` of the `management` listener), if there is one.",
+    ),
+    setting("identity.sts_client_secret", Kind::Secret, None, "Secret of that client, at least 16 characters."),
+    setting(
+        "identity.danger_allow_http",
+        Kind::Flag,
+        Some("false"),
+        "Resolve DIDs and call credential services by plain http.",
+    ),
+    setting(
+        "identity.danger_allow_loopback",
+        Kind::Flag,
+        Some("false"),
+        "Let DIDs, credential services, status lists and schemas lead to loopback and private hosts.",
+    ),
+    setting(
+        "issuer.credentials",
+        Kind::Tables,
+        None,
+        "Credentials that we issue; with one or more, this installation is an issuer. `id`, `type`, `profile` (`vc11-sl2021/jwt`, the default, or `vc20-bssl/jwt`), `validity_s`, `contexts`, `schema`, `claims` (for every holder), and `partners`: who may have it, by `holder` (a DID, `*` for any), `decision` (`automatic` or `manual`, the default) and `claims` (over those for everyone).",
     ),
     setting(
         "partners.danger_allow_private_addresses",

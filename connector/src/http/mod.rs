@@ -2,6 +2,7 @@
 //! then parses, then calls a service; none touches the store.
 
 pub(crate) mod body;
+pub(crate) mod dcp;
 pub(crate) mod dsp;
 pub(crate) mod listen;
 pub(crate) mod management;

@@ -1,6 +1,8 @@
 //! Why a call was refused or failed: a machine code, a sentence, who is at fault, and the rule and the fact if a policy
 //! decided. The HTTP layers turn it into a DSP error object or an RFC 9457 problem.
 
+use identity::dcp::{DcpError, Refusal};
+
 use crate::store::StoreError;
 
 /// What kind of failure it is; decides the HTTP status.
@@ -10,6 +12,8 @@ pub(crate) enum Kind {
     BadRequest,
     /// No valid credentials.
     Unauthorized,
+    /// Known, but not allowed.
+    Forbidden,
     /// Nothing like that for this caller.
     NotFound,
     /// A command that the present state does not allow, or an id that is taken.
@@ -22,6 +26,8 @@ pub(crate) enum Kind {
     Unavailable,
     /// A fault of ours.
     Internal,
+    /// An optional part of a protocol that is not there.
+    NotImplemented,
 }
 
 impl Kind {
@@ -30,10 +36,12 @@ impl Kind {
         match self {
             Self::BadRequest => 400,
             Self::Unauthorized => 401,
+            Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Conflict => 409,
             Self::TooLarge => 413,
             Self::Internal => 500,
+            Self::NotImplemented => 501,
             Self::BadGateway => 502,
             Self::Unavailable => 503,
         }
@@ -165,6 +173,22 @@ impl From<StoreError> for ServiceError {
             StoreError::Closed => Self::unavailable("stopping", "the connector is stopping"),
             StoreError::Database(detail) => Self::internal(detail),
         }
+    }
+}
+
+impl From<DcpError> for ServiceError {
+    fn from(error: DcpError) -> Self {
+        let (kind, fault) = match error.refusal() {
+            Refusal::BadRequest => (Kind::BadRequest, Fault::Caller),
+            Refusal::Unauthorized => (Kind::Unauthorized, Fault::Caller),
+            Refusal::Forbidden => (Kind::Forbidden, Fault::Caller),
+            Refusal::NotFound => (Kind::NotFound, Fault::Caller),
+            Refusal::Conflict => (Kind::Conflict, Fault::Caller),
+            Refusal::NotImplemented => (Kind::NotImplemented, Fault::Us),
+            Refusal::Unavailable => (Kind::Unavailable, Fault::Us),
+            Refusal::Internal => (Kind::Internal, Fault::Us),
+        };
+        Self::new(kind, fault, error.code(), error.to_string())
     }
 }
 

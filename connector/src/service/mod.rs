@@ -17,5 +17,7 @@ pub(crate) mod registry;
 pub(crate) mod schema;
 pub(crate) mod token;
 pub(crate) mod transfer;
+pub(crate) mod used;
 
 pub(crate) use error::{Fault, Kind, REFUSED, RETRYING, ServiceError, ServiceResult};
+pub(crate) use used::use_token;

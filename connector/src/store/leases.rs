@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
 use super::entity::process::{ProcessRow, TableOf};
 use super::entity::{negotiation, transfer};
 use super::unit::LEASE_MS;
-use super::{Step, StepKind, Store, StoreResult, Unit, now_ms};
+use super::{Step, StepKind, Store, StoreResult, Unit, issuances, now_ms};
 
 /// Rows taken in one sweep; the next sweep takes the rest.
 const SWEEP: u64 = 10_000;
@@ -16,6 +16,7 @@ const SWEEP: u64 = 10_000;
 pub(crate) async fn due(store: &Store, own: bool) -> StoreResult<Vec<Step>> {
     let mut steps = due_of::<negotiation::Model>(store, own).await?;
     steps.extend(due_of::<transfer::Model>(store, own).await?);
+    steps.extend(issuances::due(store, own).await?);
     Ok(steps)
 }
 
@@ -25,6 +26,7 @@ pub(crate) async fn take(unit: &Unit, kind: StepKind, id: &str) -> StoreResult<b
     match kind {
         StepKind::Negotiation => take_of::<negotiation::Model>(unit, id).await,
         StepKind::Transfer => take_of::<transfer::Model>(unit, id).await,
+        StepKind::Issuance => issuances::take(unit, id).await,
     }
 }
 

@@ -39,7 +39,10 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(SqlMigration { name: "0001_first", sql: include_str!("migrations/0001_first.sql") })]
+        vec![
+            Box::new(SqlMigration { name: "0001_first", sql: include_str!("migrations/0001_first.sql") }),
+            Box::new(SqlMigration { name: "0002_identity", sql: include_str!("migrations/0002_identity.sql") }),
+        ]
     }
 }
 

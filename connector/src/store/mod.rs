@@ -15,19 +15,23 @@ mod writer;
 
 pub(crate) mod agreements;
 pub(crate) mod catalog;
+pub(crate) mod credentials;
 pub(crate) mod events;
+pub(crate) mod issuances;
 pub(crate) mod leases;
 pub(crate) mod negotiations;
 pub(crate) mod processes;
 pub(crate) mod registry;
 pub(crate) mod secrets;
+pub(crate) mod tokens;
 
 #[cfg(test)]
 mod battery;
 
 pub(crate) use entity::process::ProcessRow;
 pub(crate) use entity::{
-    agreement, data_plane, dataset, event, negotiation, offer, partner, policy, transfer, webhook,
+    agreement, credential, credential_offer, credential_request, data_plane, dataset, event, issuance,
+    issued_credential, negotiation, offer, partner, policy, transfer, trusted_issuer, webhook,
 };
 pub(crate) use page::{Filter, ListQuery, Page};
 pub(crate) use unit::{Step, StepKind, Unit};

@@ -7,7 +7,10 @@ use sea_orm::{
     PrimaryKeyTrait, QueryFilter, Select,
 };
 
-use super::entity::{data_plane, dataset, negotiation, offer, partner, policy, transfer, webhook};
+use super::entity::{
+    credential, credential_offer, credential_request, data_plane, dataset, issued_credential, negotiation, offer,
+    partner, policy, transfer, trusted_issuer, webhook,
+};
 use super::page::{ListQuery, Listing, Page, list as list_rows};
 use super::{Store, StoreError, StoreResult, Unit};
 
@@ -49,6 +52,19 @@ registered!(
     ["datasetId" => DatasetId, "policyId" => PolicyId, "accessPolicyId" => AccessPolicyId, "negotiation" => Negotiation]
 );
 registered!(partner, ["id" => Id, "name" => Name, "createdAt" => CreatedAt], ["name" => Name]);
+registered!(
+    credential,
+    ["createdAt" => CreatedAt, "id" => Id, "type" => Kind],
+    ["type" => Kind, "issuer" => Issuer, "state" => State]
+);
+registered!(credential_request, ["createdAt" => CreatedAt, "id" => Id], ["issuer" => Issuer, "state" => State]);
+registered!(credential_offer, ["createdAt" => CreatedAt, "id" => Id], ["issuer" => Issuer]);
+registered!(
+    issued_credential,
+    ["createdAt" => CreatedAt, "id" => Id],
+    ["holder" => Holder, "type" => Kind, "state" => State]
+);
+registered!(trusted_issuer, ["id" => Id, "createdAt" => CreatedAt], []);
 registered!(data_plane, ["id" => Id, "createdAt" => CreatedAt], ["dialect" => Dialect]);
 registered!(webhook, ["id" => Id, "createdAt" => CreatedAt], ["url" => Url]);
 

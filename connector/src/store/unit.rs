@@ -17,6 +17,8 @@ pub(crate) enum StepKind {
     Negotiation,
     /// A row of `transfer`.
     Transfer,
+    /// A row of `issuance`.
+    Issuance,
 }
 
 /// A process that owes a message or a signal.

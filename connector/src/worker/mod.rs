@@ -5,6 +5,7 @@
 //! sweep finds only what a crash has left: rows whose lease has run out.
 
 mod delivery;
+mod issuance;
 mod outcome;
 mod outgoing;
 mod signal;
@@ -114,6 +115,7 @@ impl Worker {
             let result = match key.0 {
                 StepKind::Negotiation => negotiate(&self.app, &key.1).await,
                 StepKind::Transfer => transfer::step(&self.app, &key.1).await,
+                StepKind::Issuance => issuance::step(&self.app, &key.1).await,
             };
             let rest = match result {
                 Ok(After::Again) => continue,

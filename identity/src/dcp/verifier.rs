@@ -139,6 +139,15 @@ impl Dcp {
         &self.client
     }
 
+    /// An access token of ours for `audience`, which lets it ask our credential service for these scopes (or, with scopes to write,
+    /// bring what they name).
+    ///
+    /// # Errors
+    /// `cannot_sign`.
+    pub async fn access_token_for(&self, audience: &Did, scopes: &Scopes) -> Result<SecretString, IdentityError> {
+        self.access_token(audience.as_str(), scopes).await
+    }
+
     /// Forgets what was presented and which access tokens were made, so that everything is asked for again.
     pub fn forget(&self) {
         self.presented.invalidate_all();

@@ -65,6 +65,7 @@ pub(crate) fn configure(
             .add(("Referrer-Policy", "no-referrer"))
             .add(("X-Content-Type-Options", "nosniff"));
         config
+            .route("/sts/token", web::post().to(crate::http::dcp::token))
             .app_data(Data::from(app.clone()))
             .app_data(Data::new(token.clone()))
             .app_data(Data::new(streams.clone()))

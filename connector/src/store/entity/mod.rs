@@ -2,9 +2,14 @@
 //! milliseconds since 1970-01-01 UTC; every row belongs to a participant context.
 
 pub mod agreement;
+pub mod credential;
+pub mod credential_offer;
+pub mod credential_request;
 pub mod data_plane;
 pub mod dataset;
 pub mod event;
+pub mod issuance;
+pub mod issued_credential;
 pub mod negotiation;
 pub mod offer;
 pub mod participant_context;
@@ -13,4 +18,6 @@ pub mod policy;
 pub(crate) mod process;
 pub mod secret;
 pub mod transfer;
+pub mod trusted_issuer;
+pub mod used_token;
 pub mod webhook;
