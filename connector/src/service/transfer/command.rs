@@ -7,8 +7,9 @@ use dsp_protocol::transfer as machine;
 use dsp_protocol::transfer::{DataAddress, OwedTransfer, Role, Transfer, TransferMessage, TransferState};
 use serde_json::{Value, json};
 
+use super::flow::aim;
 use super::receive::{blank, decide};
-use super::row::{aim, forget_address, suspended_by};
+use super::row::{forget_address, suspended_by};
 use crate::app::App;
 use crate::service::partner::{CounterPartyRef, resolve};
 use crate::service::process::{Process as _, announce, begin, locked, owe, role, save};

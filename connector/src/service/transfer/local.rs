@@ -5,7 +5,7 @@ use dsp_protocol::Role;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
-use super::row::RESTARTED;
+use super::flow::RESTARTED;
 use crate::service::ServiceResult;
 use crate::service::process::{event_data, role};
 use crate::store::transfer::Model;

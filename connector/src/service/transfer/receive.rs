@@ -12,7 +12,8 @@ use identity::Participant;
 use policy::Scope;
 use serde_json::{Value, json};
 
-use super::row::{aim, forget_address, is_push};
+use super::flow::aim;
+use super::row::{forget_address, is_push};
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
 use crate::service::decide::refusal;
@@ -171,7 +172,7 @@ pub(crate) async fn receive(
 }
 
 async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message: Incoming) -> ServiceResult<()> {
-    recognise(&mut row, from)?;
+    recognise(unit, &mut row, from).await?;
     let now = unit.now();
     let settled_before = row.settled.clone();
     if let Incoming::Start(start) = &message

@@ -10,6 +10,7 @@ use dsp_protocol::{Illegal, Reconciled, Role};
 use serde_json::{Value, json};
 
 use super::delivery;
+use super::flow::aim;
 use crate::app::App;
 use crate::service::process::{Process, StoredState, went_out};
 use crate::service::{ServiceError, ServiceResult};
@@ -108,35 +109,6 @@ pub(super) fn suspended_by(row: &Model) -> Option<SuspendedBy> {
 /// Whether the provider writes to the consumer's address (push), by the format's name.
 pub(super) fn is_push(row: &Model) -> bool {
     row.format.to_ascii_uppercase().contains("PUSH")
-}
-
-/// The row has something to do at once.
-pub(super) fn due(row: &mut Model, now: i64) {
-    row.attempts = 0;
-    row.owed_since = now;
-    row.next_attempt_at = now;
-}
-
-/// Target of a flow that runs, while the signal that pauses it may be under way: paused, then started anew.
-pub(super) const RESTARTED: &str = "RESTARTED";
-
-/// The flow shall reach this state. Nothing to do when it is there, or when there is no flow to end.
-///
-/// While there is a target already, a signal may be under way whose answer still moves the flow: then the new target
-/// stays until the worker, which gives one signal at a time, finds it reached.
-pub(super) fn aim(row: &mut Model, target: &str, now: i64) {
-    let ended = matches!(row.flow_state.as_deref(), Some("COMPLETED" | "TERMINATED"));
-    let under_way = row.flow_target.is_some();
-    let there = row.flow_state.as_deref() == Some(target);
-    let nothing_to_end =
-        row.flow_state.is_none() && row.data_plane_id.is_none() && target != "PREPARED" && target != "STARTED";
-    if ended || !under_way && (there || nothing_to_end) {
-        row.flow_target = None;
-        return;
-    }
-    let target = if there && target == "STARTED" { RESTARTED } else { target };
-    row.flow_target = Some(target.to_owned());
-    due(row, now);
 }
 
 /// The stored data address.

@@ -1,0 +1,188 @@
+//! What data planes answer and report, and what becomes of the transfer.
+
+use std::sync::Arc;
+
+use dps_signaling::{Callback, DataFlowState, Signal, StatusMessage};
+use dsp_protocol::Role;
+use dsp_protocol::transfer::{DataAddress, TransferMessage};
+use serde_json::Value;
+
+use super::super::local::{announce_readable, readable};
+use super::super::row::is_push;
+use super::target::{RESTARTED, aim, due, reached};
+use crate::app::App;
+use crate::service::process::{owe, owe_termination, role, save};
+use crate::service::reason::error_object;
+use crate::service::{ServiceError, ServiceResult};
+use crate::store::transfer::Model;
+use crate::store::{Unit, processes};
+
+/// The data plane has taken a signal and answers with the state of the flow.
+///
+/// # Errors
+/// When the row cannot be saved.
+pub(crate) async fn signalled(
+    app: &Arc<App>,
+    id: &str,
+    signal: Signal,
+    plane: &str,
+    status: Option<StatusMessage>,
+) -> ServiceResult<()> {
+    let plane = plane.to_owned();
+    change(app, id, move |_, row, now| {
+        row.data_plane_id.get_or_insert(plane);
+        let state = match (&status, signal) {
+            (Some(status), _) => status.state,
+            (None, Signal::Prepare) => DataFlowState::Prepared,
+            (None, Signal::Suspend) => DataFlowState::Suspended,
+            (None, Signal::Completed) => DataFlowState::Completed,
+            (None, Signal::Terminate) => DataFlowState::Terminated,
+            (None, _) => DataFlowState::Started,
+        };
+        take_status(row, state, status.as_ref(), now);
+        Ok(false)
+    })
+    .await
+}
+
+pub(super) fn take_status(row: &mut Model, state: DataFlowState, status: Option<&StatusMessage>, now: i64) {
+    row.flow_state = Some(state.as_wire().to_owned());
+    if let Some(status) = status {
+        if !status.data_flow_id.is_empty() {
+            row.data_flow_id = Some(status.data_flow_id.clone());
+        }
+        let ours = match role(row) {
+            Role::Provider => !is_push(row),
+            Role::Consumer => is_push(row),
+        };
+        if ours && let Some(address) = &status.data_address {
+            row.data_address = Some(complete_address(address).to_string());
+        }
+    }
+    if state == DataFlowState::Suspended && row.flow_target.as_deref() == Some(RESTARTED) {
+        row.flow_target = Some("STARTED".to_owned());
+    }
+    if reached(row) {
+        row.flow_target = None;
+    }
+    due(row, now);
+}
+
+/// Forgets a target that is reached; `false`: there is none, or it is not reached. Only the worker may ask, since it knows
+/// that no signal is under way.
+///
+/// # Errors
+/// When the row cannot be saved.
+pub(crate) async fn forget_target(app: &Arc<App>, row: &Model) -> ServiceResult<bool> {
+    if row.flow_target.is_none() || !reached(row) {
+        return Ok(false);
+    }
+    change(app, &row.id, |_, row, now| {
+        if row.flow_target.is_some() && reached(row) {
+            row.flow_target = None;
+            due(row, now);
+        }
+        Ok(false)
+    })
+    .await?;
+    Ok(true)
+}
+
+/// The address in the form that all our peers read: with its types, and with EDC's names beside the standard's.
+fn complete_address(address: &Value) -> Value {
+    DataAddress::parse(address).map_or_else(|_| address.clone(), |address| address.to_value())
+}
+
+/// The data plane cannot do what the transfer needs: we end the transfer and tell the counter-party.
+///
+/// # Errors
+/// When the row cannot be saved.
+pub(crate) async fn fail_flow(app: &Arc<App>, id: &str, why: ServiceError) -> ServiceResult<()> {
+    change(app, id, move |app, row, now| {
+        row.flow_target = None;
+        let ending = row.owed.as_deref() == Some(TransferMessage::Termination.as_str());
+        let over = matches!(row.settled.as_deref(), Some("COMPLETED" | "TERMINATED"));
+        if ending || over {
+            return Ok(false);
+        }
+        // The counter-party learns that we cannot, not how our inside looks.
+        owe_termination(app, row, "data_plane_failed", "the data plane cannot serve the transfer", Some(&why), now)?;
+        row.flow_target = None;
+        if row.flow_state.is_some() {
+            aim(row, "TERMINATED", now);
+        }
+        Ok(true)
+    })
+    .await
+}
+
+/// A call of the data plane about one of its flows.
+///
+/// # Errors
+/// `not_found` for an unknown process, 400 when the event does not fit its state.
+pub(crate) async fn callback(
+    app: &Arc<App>,
+    id: &str,
+    event: Callback,
+    status: Option<StatusMessage>,
+) -> ServiceResult<()> {
+    if processes::find::<Model>(app.store.reads(), app.context(), id).await?.is_none() {
+        return Err(ServiceError::not_found(format!("no transfer `{id}`")));
+    }
+    change(app, id, move |app, row, now| {
+        let over = matches!(row.settled.as_deref(), Some("COMPLETED" | "TERMINATED"));
+        match event {
+            Callback::Prepared if row.flow_state.as_deref() == Some("PREPARED") => Ok(false),
+            Callback::Started if row.flow_state.as_deref() == Some("STARTED") => Ok(false),
+            Callback::Completed if row.flow_state.as_deref() == Some("COMPLETED") => Ok(false),
+            _ if over => Err(ServiceError::bad_request("transfer_over", "the transfer has ended")),
+            Callback::Prepared => Ok(confirm(row, DataFlowState::Prepared, status.as_ref(), now)),
+            Callback::Started => Ok(confirm(row, DataFlowState::Started, status.as_ref(), now)),
+            Callback::Completed => {
+                confirm(row, DataFlowState::Completed, status.as_ref(), now);
+                row.flow_target = None;
+                owe(app, row, TransferMessage::Completion, now)?;
+                Ok(true)
+            }
+            Callback::Errored => {
+                let text = status.as_ref().and_then(|status| status.error.clone());
+                let text = text.unwrap_or_else(|| "the data plane reports a fault without saying which".to_owned());
+                row.error = Some(error_object(&ServiceError::unavailable("data_flow_error", text)).to_string());
+                Ok(true)
+            }
+        }
+    })
+    .await
+}
+
+fn confirm(row: &mut Model, state: DataFlowState, status: Option<&StatusMessage>, now: i64) -> bool {
+    take_status(row, state, status, now);
+    false
+}
+
+/// Changes the row; `true` from `change` means that it is worth an event. That the data can be read from now on is one in any
+/// case.
+async fn change<F>(app: &Arc<App>, id: &str, change: F) -> ServiceResult<()>
+where
+    F: FnOnce(&App, &mut Model, i64) -> ServiceResult<bool> + Send + 'static,
+{
+    let shared = app.clone();
+    let id = id.to_owned();
+    app.store
+        .write(move |unit: &mut Unit| {
+            Box::pin(async move {
+                let Some(mut row) = processes::lock::<Model>(unit, shared.context(), &id).await? else { return Ok(()) };
+                let (settled_before, readable_before) = (row.settled.clone(), readable(&row));
+                let row = if change(&shared, &mut row, unit.now())? {
+                    save(unit, row, settled_before.as_deref(), None).await?
+                } else {
+                    processes::update(unit, row).await?
+                };
+                if readable(&row) && !readable_before {
+                    announce_readable(unit, &row).await?;
+                }
+                Ok::<_, ServiceError>(())
+            })
+        })
+        .await
+}

@@ -1,0 +1,13 @@
+//! The data flow behind a transfer: which signal its data plane needs next, what to put into it, and what its answers
+//! mean (Data Plane Signaling, sections 2 to 5).
+
+mod answer;
+mod plan;
+mod step;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use answer::{callback, fail_flow, forget_target, signalled};
+pub(crate) use step::{FlowStep, flow_step};
+pub(super) use target::{RESTARTED, aim};

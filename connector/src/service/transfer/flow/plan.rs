@@ -1,0 +1,69 @@
+//! What a flow admits, for the data plane to enforce.
+
+use dsp_protocol::Role;
+use policy_plan::{Admission, Conflict, EnforcementPlan, Expr, Residual, ResidualRule, Truth};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::service::dataset::DatasetBody;
+use crate::service::decide::{USE, facts};
+use crate::service::process::role;
+use crate::service::{ServiceError, ServiceResult};
+use crate::store::transfer::Model;
+use crate::store::{agreements, dataset, now_ms, registry};
+
+/// The plan of a flow as it is now.
+///
+/// # Errors
+/// `dataset_gone`, or what reading the database brought.
+pub(super) async fn plan(app: &App, row: &Model) -> ServiceResult<EnforcementPlan> {
+    let db = app.store.reads();
+    let provider = role(row) == Role::Provider;
+    let (rules, source, admission) = if provider {
+        let agreement = agreements::find(db, app.context(), "provider", &row.agreement_id).await?;
+        let agreement = agreement.ok_or_else(|| ServiceError::internal("a transfer has lost its agreement"))?;
+        let body = registry::find::<dataset::Entity>(db, app.context(), &row.dataset_id).await?;
+        let body = body.ok_or_else(|| {
+            ServiceError::operator("dataset_gone", format!("dataset `{}` has been removed", row.dataset_id))
+        })?;
+        let body = DatasetBody::parse(&body.body).map_err(ServiceError::internal)?;
+        (residual(app, row, &agreement.body)?, Some(body.source), body.admission)
+    } else {
+        (open_rules(), None, any_request())
+    };
+    let (us, them) = (app.participant.clone(), row.counter_party.clone());
+    let (provider, consumer) = if provider { (us, them) } else { (them, us) };
+    Ok(EnforcementPlan {
+        process_id: row.id.clone(),
+        agreement_id: row.agreement_id.clone(),
+        dataset_id: row.dataset_id.clone(),
+        provider,
+        consumer,
+        issued_at: now_ms(),
+        rules,
+        source,
+        admission,
+        max_token_seconds: app.config.transfer.token_lifetime_s,
+    })
+}
+
+fn residual(app: &App, row: &Model, agreement: &str) -> ServiceResult<Residual> {
+    let policy = app.decisions.compile_agreement(agreement)?;
+    let claims: Value = serde_json::from_str(&row.claims).unwrap_or_default();
+    Ok(policy.residual(USE, &facts(now_ms(), &row.counter_party, &claims)))
+}
+
+/// As consumer we read what the provider lets us read; the provider's plane enforces the agreement.
+fn open_rules() -> Residual {
+    let rule = ResidualRule {
+        id: "provider".to_owned(),
+        text: "the provider's data plane enforces the agreement".to_owned(),
+        when: Expr::Known(Truth::True),
+    };
+    Residual { permissions: vec![rule], prohibitions: Vec::new(), conflict: Conflict::default() }
+}
+
+fn any_request() -> Admission {
+    let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    Admission { methods: methods.map(str::to_owned).to_vec(), paths: vec!["/**".to_owned()], query: None }
+}

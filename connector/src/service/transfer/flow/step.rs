@@ -1,0 +1,112 @@
+//! The next signal to a data plane, with all that goes into it.
+
+use dps_signaling::{Dialect, FlowRequest, Signal, profile_of_format};
+use dsp_protocol::Role;
+use serde_json::{Value, json};
+
+use super::super::row::is_push;
+use super::plan::plan;
+use super::target::next_signal;
+use crate::app::App;
+use crate::service::process::role;
+use crate::service::{ServiceError, ServiceResult};
+use crate::store::transfer::Model;
+use crate::store::{data_plane, registry};
+
+/// One signal to one data plane, ready to be sent.
+pub(crate) struct FlowStep {
+    /// The signal.
+    pub signal: Signal,
+    /// The data plane.
+    pub plane: data_plane::Model,
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// The flow's id in paths; empty for prepare and start.
+    pub flow_id: String,
+    /// The body.
+    pub body: Value,
+}
+
+/// Builds the next signal of the row.
+///
+/// # Errors
+/// `no_data_plane` when none serves the format, or what reading the database brought.
+pub(crate) async fn flow_step(app: &App, row: &Model) -> ServiceResult<Option<FlowStep>> {
+    let Some(signal) = next_signal(row) else { return Ok(None) };
+    let profile = profile_of_format(&row.format).map_or_else(|| row.format.clone(), str::to_owned);
+    let plane = choose_plane(app, row, &profile).await?;
+    let dialect = Dialect::parse(&plane.dialect).unwrap_or(Dialect::Rc3);
+    let id = row.data_flow_id.as_deref().unwrap_or_default();
+    let flow_id = dps_signaling::flow_path_id(dialect, &row.id, id).to_owned();
+    let message_id = message_id(row, signal);
+    let address = row.data_address.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let body = match signal {
+        Signal::Prepare | Signal::Start => {
+            let plan = plan(app, row).await?;
+            let push_start = signal == Signal::Start && is_push(row);
+            let request = FlowRequest {
+                message_id,
+                participant_id: app.participant.clone(),
+                counter_party_id: row.counter_party.clone(),
+                dataspace_context: app.context().to_owned(),
+                process_id: row.id.clone(),
+                agreement_id: row.agreement_id.clone(),
+                dataset_id: row.dataset_id.clone(),
+                profile,
+                claims: serde_json::from_str(&row.claims).unwrap_or_else(|_| json!({})),
+                metadata: json!({"plan": policy_plan::sign(&plan, &app.signer).map_err(ServiceError::internal)?}),
+                labels: Vec::new(),
+                data_address: if push_start { address } else { None },
+                callback_address: Some(app.signaling_address.clone()),
+            };
+            request.encode(dialect)
+        }
+        Signal::Started | Signal::Resume => {
+            let consumer_pull = role(row) == Role::Consumer && !is_push(row);
+            let data_address = if consumer_pull { address } else { None };
+            dps_signaling::ResumeMessage { message_id: Some(message_id), data_address }.encode(dialect)
+        }
+        Signal::Suspend => {
+            let reason = termination_text(row);
+            dps_signaling::SuspendMessage { message_id: Some(message_id), reason }.encode(dialect)
+        }
+        _ => {
+            let reason = termination_text(row);
+            dps_signaling::TerminateMessage { message_id: Some(message_id), reason }.encode(dialect)
+        }
+    };
+    Ok(Some(FlowStep { signal, plane, dialect, flow_id, body }))
+}
+
+/// The same for every attempt at one signal, also after a restart: a plane whose answer was lost knows it again and gives
+/// its answer once more. A flow is begun once; the other signals can come again later, and then in another step.
+fn message_id(row: &Model, signal: Signal) -> String {
+    match signal {
+        Signal::Prepare | Signal::Start => format!("{}:{}", row.id, signal.as_str()),
+        _ => format!("{}:{}:{}", row.id, signal.as_str(), row.owed_since),
+    }
+}
+
+fn termination_text(row: &Model) -> Option<String> {
+    let stored: Value = serde_json::from_str(row.termination.as_deref()?).ok()?;
+    let first = stored.get("reason")?.as_array()?.first()?;
+    Some(crate::service::reason::reason_text(first))
+}
+
+/// The plane that already has the flow, or the first that serves the profile.
+async fn choose_plane(app: &App, row: &Model, profile: &str) -> ServiceResult<data_plane::Model> {
+    if let Some(id) = &row.data_plane_id {
+        let found = registry::find::<data_plane::Entity>(app.store.reads(), app.context(), id).await?;
+        return found.ok_or_else(|| {
+            ServiceError::unavailable("data_plane_gone", format!("data plane `{id}` is not registered"))
+        });
+    }
+    let planes = registry::all::<data_plane::Entity>(&app.store, app.context()).await?;
+    let serves = |plane: &data_plane::Model| {
+        let profiles: Vec<String> = serde_json::from_str(&plane.profiles).unwrap_or_default();
+        profiles.iter().any(|name| *name == profile || *name == row.format)
+    };
+    planes.into_iter().find(serves).ok_or_else(|| {
+        ServiceError::unavailable("no_data_plane", format!("no data plane is registered for format `{}`", row.format))
+    })
+}
