@@ -10,6 +10,8 @@ pub mod holder;
 pub mod issuer;
 pub mod message;
 pub mod sts;
+#[cfg(test)]
+mod tests;
 mod verifier;
 
 pub use client::{DcpClient, Service};
