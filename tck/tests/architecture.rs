@@ -28,11 +28,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sea-orm-migration", &["connector"]),
     ("sqlx", &["connector"]),
     ("redb", &["dataplane"]),
-    ("ssi-claims-core", &["identity"]),
-    ("ssi-data-integrity", &["identity"]),
     ("ssi-dids-core", &["identity"]),
     ("ssi-json-ld", &["identity"]),
-    ("ssi-verification-methods", &["identity"]),
+    ("ssi-rdf", &["identity"]),
     ("did-jwk", &["identity"]),
     ("did-method-key", &["identity"]),
     ("josekit", &["identity"]),
@@ -113,7 +111,8 @@ fn a_library_with_an_owner_is_named_nowhere_else() {
 
 #[test]
 fn the_data_plane_links_neither_database_nor_credentials_nor_policy_engine() {
-    let banned = ["ssi-json-ld", "ssi-dids-core", "sea-orm", "sqlx-core", "josekit", "regorus", "utoipa", "openssl-sys"];
+    let banned =
+        ["ssi-json-ld", "ssi-dids-core", "sea-orm", "sqlx-core", "josekit", "regorus", "utoipa", "openssl-sys"];
     assert_absent("dataplane", &banned);
 }
 

@@ -2,10 +2,11 @@
 
 use did_jwk::DIDJWK;
 use did_method_key::DIDKey;
-use serde_json::{Value, json};
+use serde_json::Value;
 use ssi_dids_core::resolution::{DIDMethodResolver, Options, Parameters};
 
 use super::{Did, DidDocument, DidError};
+use crate::ready;
 
 /// Longest method-specific id, in bytes: decoding base58 takes time by the square of the length.
 const MAX_ID: usize = 1024;
@@ -14,31 +15,26 @@ const MAX_ID: usize = 1024;
 ///
 /// # Errors
 /// `malformed_did` when the id is not a key; `bad_did_document` for a kind of key that is not supported.
-pub(super) async fn resolve_key(did: &Did) -> Result<DidDocument, DidError> {
-    resolve(did, &DIDKey).await
+pub(super) fn resolve_key(did: &Did) -> Result<DidDocument, DidError> {
+    resolve(did, &DIDKey)
 }
 
 /// The document of a did:jwk (did:jwk Method; every key that a JWK of a document may be).
 ///
 /// # Errors
 /// As [`resolve_key`].
-pub(super) async fn resolve_jwk(did: &Did) -> Result<DidDocument, DidError> {
-    resolve(did, &DIDJWK).await
+pub(super) fn resolve_jwk(did: &Did) -> Result<DidDocument, DidError> {
+    resolve(did, &DIDJWK)
 }
 
-async fn resolve(did: &Did, resolver: &impl DIDMethodResolver) -> Result<DidDocument, DidError> {
+fn resolve(did: &Did, method: &impl DIDMethodResolver) -> Result<DidDocument, DidError> {
     let malformed =
         || DidError::new("malformed_did", format!("`{}` does not hold a key", crate::printable(did.as_str())));
     let id = did.method_specific_id();
-    // The libraries expect a DID that is one by their own rules.
-    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if id.len() > MAX_ID || !plain {
+    if !is_plain(id) {
         return Err(malformed());
     }
-    let parameters = Parameters { public_key_format: Some("JsonWebKey2020".to_owned()), ..Parameters::default() };
-    let options = Options { accept: None, parameters };
-    let output = resolver.resolve_method_representation(id, options).await.map_err(|_error| malformed())?;
-    let mut document: Value = serde_json::from_slice(&output.document).map_err(|_error| malformed())?;
+    let mut document = represent(id, method).ok_or_else(malformed)?;
     // did:key lists its one signing key for all uses; the library leaves this one out.
     if let Some(methods) = document.get("authentication").cloned()
         && document.get("capabilityInvocation").is_none()
@@ -54,22 +50,29 @@ async fn resolve(did: &Did, resolver: &impl DIDMethodResolver) -> Result<DidDocu
     }
 }
 
-/// The key of a `publicKeyMultibase` (Controlled Identifiers 1.0, 2.2.2) as a JWK.
+/// The libraries expect what is a DID by their own rules, and what takes no long time to decode.
+fn is_plain(id: &str) -> bool {
+    id.len() <= MAX_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+/// The document of an id by its method, with keys as JWK.
+fn represent(id: &str, method: &impl DIDMethodResolver) -> Option<Value> {
+    let parameters = Parameters { public_key_format: Some("JsonWebKey2020".to_owned()), ..Parameters::default() };
+    let options = Options { accept: None, parameters };
+    let output = ready::now(method.resolve_method_representation(id, options))?.ok()?;
+    serde_json::from_slice(&output.document).ok()
+}
+
+/// The key of a `publicKeyMultibase` (Controlled Identifiers 1.0, 2.2.2) as a JWK: it is written as in a did:key.
 ///
 /// # Errors
 /// `bad_did_document` when it is not one, or of a kind that is not supported.
 pub(super) fn jwk_of_multibase(encoded: &str) -> Result<Value, DidError> {
     let bad = || DidError::new("bad_did_document", "a `publicKeyMultibase` is not a key of a supported kind");
-    if encoded.len() > MAX_ID || !encoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_+/=".contains(&byte)) {
+    // Base58 is the one encoding of keys; it has no other characters.
+    if !encoded.starts_with('z') || !is_plain(encoded) {
         return Err(bad());
     }
-    let method = json!({
-        "type": "Multikey",
-        "id": "did:key:z#z",
-        "controller": "did:key:z",
-        "publicKeyMultibase": encoded,
-    });
-    let method: ssi_verification_methods::Multikey = serde_json::from_value(method).map_err(|_error| bad())?;
-    let jwk = method.public_key_jwk().ok_or_else(bad)?;
-    serde_json::to_value(jwk.to_public()).map_err(|_error| bad())
+    let document = represent(encoded, &DIDKey).ok_or_else(bad)?;
+    document.pointer("/verificationMethod/0/publicKeyJwk").cloned().ok_or_else(bad)
 }

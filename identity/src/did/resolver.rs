@@ -155,8 +155,8 @@ impl DidResolver {
         let ttl = i64::from(self.settings.ttl_s);
         match did.method() {
             "web" => self.fetch(did).await,
-            "key" => Ok((key_methods::resolve_key(did).await?, ttl, 4096)),
-            "jwk" => Ok((key_methods::resolve_jwk(did).await?, ttl, 4096)),
+            "key" => Ok((key_methods::resolve_key(did)?, ttl, 4096)),
+            "jwk" => Ok((key_methods::resolve_jwk(did)?, ttl, 4096)),
             other => Err(DidError::new(
                 "unsupported_did_method",
                 format!("the DID method `{}` is not supported; `web`, `key` and `jwk` are", crate::printable(other)),

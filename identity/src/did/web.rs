@@ -12,7 +12,10 @@ use super::{Did, DidError};
 /// or an escaped slash.
 pub fn document_url(did: &Did, allow_http: bool) -> Result<Url, DidError> {
     if did.method() != "web" {
-        return Err(DidError::new("unsupported_did_method", format!("`{}` is not a did:web", crate::printable(did.as_str()))));
+        return Err(DidError::new(
+            "unsupported_did_method",
+            format!("`{}` is not a did:web", crate::printable(did.as_str())),
+        ));
     }
     let malformed = || {
         DidError::new("malformed_did", format!("`{}` does not name a host and a path", crate::printable(did.as_str())))

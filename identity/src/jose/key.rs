@@ -99,7 +99,13 @@ impl PublicKey {
         URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{{{}}}", members.join(","))))
     }
 
-    pub(super) fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<(), JoseError> {
+    /// The algorithms that it may be used with.
+    pub(crate) fn algorithms(&self) -> impl Iterator<Item = Algorithm> + '_ {
+        self.0.verifiers.iter().map(|(algorithm, _)| *algorithm)
+    }
+
+    /// Checks a raw signature over bytes.
+    pub(crate) fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<(), JoseError> {
         let (_, verifier) = self.0.verifiers.iter().find(|(known, _)| *known == algorithm).ok_or_else(|| {
             JoseError::new("unsupported_algorithm", format!("the key is not one for the algorithm {algorithm}"))
         })?;

@@ -70,7 +70,7 @@ fn every_algorithm_verifies_what_it_signed_and_nothing_else() {
     let pem = pair.to_pem_private_key();
     let signers: [(Algorithm, Box<dyn josekit::jws::JwsSigner>); 2] = [
         (Algorithm::Rs256, Box::new(RS256.signer_from_pem(&pem).unwrap())),
-        (Algorithm::Ps256, Box::new(PS256.signer_from_pem(&pem).unwrap())),
+        (Algorithm::Ps256, Box::new(PS256.signer_from_jwk(&pair.to_jwk_private_key()).unwrap())),
     ];
     for (algorithm, signer) in signers {
         let input = format!("{}.{}", encode(&json!({"alg": algorithm.name()})), encode(&json!({"a": 1})));

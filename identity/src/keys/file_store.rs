@@ -84,7 +84,11 @@ impl KeyStore for FileKeyStore {
     /// Writes the private half before the list that names it, and removes private halves that nothing names any more last: a
     /// stop in between leaves the old ring or the new one.
     fn save(&self, ring: &KeyRing) -> Result<(), KeyError> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(|error| io(&self.folder, &error))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)
+            .map_err(|error| io(&self.folder, &error))?;
         check_private(&self.folder, &fs::metadata(&self.folder).map_err(|error| io(&self.folder, &error))?)?;
         let current = ring.current()?;
         if let Some(private) = current.private() {
@@ -136,7 +140,11 @@ fn read(path: &Path) -> Result<Option<String>, KeyError> {
     check_private(path, &file.metadata().map_err(|error| io(path, &error))?)?;
     let mut text = String::new();
     let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|error| io(path, &error))?;
-    if u64::try_from(length).is_ok_and(|length| length <= MAX_FILE) { Ok(Some(text)) } else { Err(bad(path, "is too large")) }
+    if u64::try_from(length).is_ok_and(|length| length <= MAX_FILE) {
+        Ok(Some(text))
+    } else {
+        Err(bad(path, "is too large"))
+    }
 }
 
 /// Writes beside the file, then exchanges: the file is the old one or the new one, whatever happens.

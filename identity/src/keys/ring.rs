@@ -70,7 +70,9 @@ impl KeyRing {
         let mut current = keys.iter().filter(|key| key.state == KeyState::Current);
         match (current.next(), current.next()) {
             (Some(key), None) if key.private.as_ref().is_some_and(|private| *private.public() == key.public) => {}
-            (Some(key), None) => return Err(bad(&format!("`{}` has not its own private half", crate::printable(&key.id)))),
+            (Some(key), None) => {
+                return Err(bad(&format!("`{}` has not its own private half", crate::printable(&key.id))));
+            }
             _ => return Err(bad("there is not exactly one current key")),
         }
         for (position, key) in keys.iter().enumerate() {
@@ -106,7 +108,8 @@ impl KeyRing {
     /// As [`KeyRing::current`].
     pub fn signer(&self, did: &Did) -> Result<KeySigner, KeyError> {
         let current = self.current()?;
-        let private = current.private().ok_or_else(|| KeyError::new("no_key", "the current key has no private half"))?;
+        let private =
+            current.private().ok_or_else(|| KeyError::new("no_key", "the current key has no private half"))?;
         Ok(KeySigner::new(current.method(did)?, private.clone()))
     }
 
@@ -136,9 +139,11 @@ impl KeyRing {
     /// # Errors
     /// `unknown_key`; `key_in_use` for the current key.
     pub fn revoke(&mut self, id: &str, now: i64) -> Result<(), KeyError> {
-        let key = self.keys.iter_mut().find(|key| key.id == id).ok_or_else(|| {
-            KeyError::new("unknown_key", format!("there is no key `{}`", crate::printable(id)))
-        })?;
+        let key = self
+            .keys
+            .iter_mut()
+            .find(|key| key.id == id)
+            .ok_or_else(|| KeyError::new("unknown_key", format!("there is no key `{}`", crate::printable(id))))?;
         match key.state {
             KeyState::Current => Err(KeyError::new(
                 "key_in_use",
@@ -200,6 +205,5 @@ impl RingKey {
 
 /// Fit for a file name and for a fragment.
 pub(super) fn is_key_id(id: &str) -> bool {
-    (1..=64).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }

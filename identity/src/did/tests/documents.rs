@@ -81,7 +81,9 @@ fn multibase_keys_are_read() {
     assert_eq!(key.jwk()["crv"], "Ed25519");
     let p256 = "zDnaerDaTF5BXEavCrfRZEk316dpbLsfPDZ3WJ5hRTPFU2169";
     assert_eq!(read(json!({"id": "#k", "publicKeyMultibase": p256})).unwrap().jwk()["crv"], "P-256");
-    for bad in ["", "z", "zzzz", "0abc", "z6LSeu9HkTHSfLLeUs2nnzUSNedgDUevfNQgQjQC23ZCit6F", "z\u{e9}", &"z6".repeat(2000)] {
+    for bad in
+        ["", "z", "zzzz", "0abc", "z6LSeu9HkTHSfLLeUs2nnzUSNedgDUevfNQgQjQC23ZCit6F", "z\u{e9}", &"z6".repeat(2000)]
+    {
         let error = read(json!({"id": "#k", "publicKeyMultibase": bad})).unwrap_err();
         assert_eq!(error.code(), "bad_did_document", "{bad}");
     }

@@ -5,7 +5,18 @@ fn a_did_has_a_method_and_an_id() {
     let parsed = did("did:web:localhost%3A8080:cities:lyon");
     assert_eq!(parsed.method(), "web");
     assert_eq!(parsed.method_specific_id(), "localhost%3A8080:cities:lyon");
-    for bad in ["", "did", "did:web", "did:web:", "did::a", "DID:web:a", "did:Web:a", "did:web:a b", "did:web:a/b", "did:web:a#b"] {
+    for bad in [
+        "",
+        "did",
+        "did:web",
+        "did:web:",
+        "did::a",
+        "DID:web:a",
+        "did:Web:a",
+        "did:web:a b",
+        "did:web:a/b",
+        "did:web:a#b",
+    ] {
         assert_eq!(bad.parse::<Did>().unwrap_err().code(), "malformed_did", "{bad}");
     }
     assert!(format!("did:web:{}", "a".repeat(3000)).parse::<Did>().is_err());
