@@ -9,6 +9,7 @@ mod error;
 pub mod holder;
 pub mod issuer;
 pub mod message;
+mod settings;
 pub mod sts;
 #[cfg(test)]
 mod tests;
@@ -16,4 +17,5 @@ mod verifier;
 
 pub use client::{DcpClient, Service};
 pub use error::{DcpError, Refusal};
-pub use verifier::{Dcp, DcpParts, DcpSettings};
+pub use settings::{DcpParts, DcpSettings};
+pub use verifier::Dcp;

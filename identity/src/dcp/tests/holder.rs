@@ -139,7 +139,10 @@ async fn queries_that_are_refused() {
     let world = World::new();
     let holder = world.bari.holder(true);
     let asked = query(&scopes(&["A"]));
-    let definition = PresentationQueryMessage { query: PresentationQuery::Definition(json!({"id": "1"})) };
+    let descriptor =
+        json!({"id": "a", "constraints": {"fields": [{"path": ["$.credentialSubject.name"], "filter": {}}]}});
+    let definition = json!({"id": "1", "input_descriptors": [descriptor]});
+    let definition = PresentationQueryMessage { query: PresentationQuery::Definition(definition) };
     let token = SecretString::from("opaque");
     let table = [
         (world.turku.caller(None), &definition, 501, "unsupported_query"),

@@ -3,9 +3,11 @@
 
 mod access_token;
 mod client;
+mod definition;
 mod flow;
 mod holder;
 mod issuer;
+mod refusals;
 mod sts;
 
 use std::collections::{BTreeSet, HashMap};

@@ -31,6 +31,9 @@ fn form(change: &[(&str, Option<&str>)]) -> Vec<(String, String)> {
     form.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+/// Parameters to set or to leave out.
+type Change<'a> = &'a [(&'a str, Option<&'a str>)];
+
 const SCOPE: &str = "org.eclipse.dspace.dcp.vc.type:MembershipCredential:read";
 
 #[tokio::test]
@@ -65,7 +68,7 @@ async fn requests_that_are_refused() {
     let world = World::new();
     let sts = sts(&world, &[client("tool", "tool-secret")]).unwrap();
     let large = "x".repeat(20_000);
-    let table: [(&[(&str, Option<&str>)], &str); 14] = [
+    let table: [(Change<'_>, &str); 14] = [
         (&[("grant_type", None)], "invalid_request"),
         (&[("client_id", None)], "invalid_request"),
         (&[("client_secret", None)], "invalid_request"),
