@@ -80,6 +80,7 @@ impl Shape<'_> {
 
     fn credentials(&self, value: &Value) -> Result<(), CredentialError> {
         match value {
+            Value::Array(credentials) if credentials.is_empty() => Err(bad("has an empty list")),
             Value::Array(credentials) => credentials.iter().try_for_each(|credential| self.credentials(credential)),
             Value::Object(credential) => {
                 self.other_id(credential)?;
@@ -92,6 +93,9 @@ impl Shape<'_> {
     fn value(&self, value: &Value) -> Result<(), CredentialError> {
         match value {
             Value::Object(members) => self.object(members, false),
+            // JSON-LD drops these, so that no signature covers them.
+            Value::Null => Err(bad("has a member that is null")),
+            Value::Array(items) if items.is_empty() => Err(bad("has an empty list")),
             Value::Array(items) => items.iter().try_for_each(|item| self.value(item)),
             Value::String(text) if text.starts_with("_:") => Err(bad("names a blank node")),
             Value::Number(number) if number.as_f64().is_none_or(|value| !value.is_finite()) => {
@@ -126,8 +130,8 @@ impl Shape<'_> {
         if id.is_some() && id == self.id { Err(bad("repeats its own `id` in a part")) } else { Ok(()) }
     }
 
-    /// An upper bound of the steps that canonical names take: every order of alike parts is tried, at each level (RDFC-1.0,
-    /// 4.8).
+    /// An estimate of the steps that canonical names take: every order of parts that could look alike is tried, from above and
+    /// from below, at each level (RDFC-1.0, 4.8).
     fn cost(&self, members: &Map<String, Value>) -> u64 {
         members
             .iter()
@@ -142,8 +146,9 @@ impl Shape<'_> {
                 let inside = |parts: &[&Map<String, Value>]| {
                     parts.iter().fold(0_u64, |sum, part| sum.saturating_add(self.cost(part)))
                 };
-                let orders = (1..=unnamed.len())
-                    .fold(1_u64, |product, n| product.saturating_mul(u64::try_from(n).unwrap_or(u64::MAX)));
+                let of_two = if unnamed.len() > 1 { 2 } else { 1_u64 };
+                let orders = (2..=unnamed.len())
+                    .fold(of_two, |product, n| product.saturating_mul(u64::try_from(n).unwrap_or(u64::MAX)));
                 inside(&named).saturating_add(orders.saturating_mul(inside(&unnamed)))
             })
             .fold(1_u64, u64::saturating_add)

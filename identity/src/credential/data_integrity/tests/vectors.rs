@@ -65,7 +65,7 @@ fn published_proofs_are_verified() {
         (
             json!({
                 "type": "DataIntegrityProof", "cryptosuite": "ecdsa-rdfc-2019",
-                "proofValue": "z2dQ4WQiprJY22UexKSS9JBAwerKBrdmP2ZbBGAbFDa4GMuXLqEDcBYWhgt281y7vb2KdHD9mV6CPTggUQsJoFB7x",
+                "proofValue": "z4KKHqaD4F7GHyLA6f3wK9Ehxtogv5jQRFpQBM4sXkSf7Bozd7bAf7dF6UkfM2aSCBMm24mPvaFXmzQmimzaEC3SL",
             }),
             "zDnaepBuvsQ8cpsWrVKw8fbpGpvPeNSjVPTWoq6cRqaYzBKVP",
             Suite::EcdsaRdfc2019,
@@ -73,7 +73,7 @@ fn published_proofs_are_verified() {
         (
             json!({
                 "type": "DataIntegrityProof", "cryptosuite": "ecdsa-rdfc-2019",
-                "proofValue": "z2TbABGK6hv4svEB3z97iSHb53AAgkpdF29ufhjftTdcAHsbif9E98qZwu3qePHBnBwE283o5ph6EgBHJYSmvtfweL7xyCaoJ6NDWWCyqxz6M2MumKaMXUuaoHihsRpuKaTtH",
+                "proofValue": "zpuEu1cJ7Wpb453b4RiV3ex7SKGYm3fdAd4WUTVpR8Me3ZXkCCVUfd4M4TvHF9Wv1tRNWe5SkZhQTGYLUxdugFRGC2uyYRNTnimS6UMN6wkenTViRK1Mei7DooSBpumHHjYu",
             }),
             "z82LkuBieyGShVBhvtE2zoiD6Kma4tJGFtkAhxR5pfkp5QPw4LutoYWhvQCnGjdVn14kujQ",
             Suite::EcdsaRdfc2019,
