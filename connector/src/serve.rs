@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::dcp::DcpServices;
+use crate::dcp::{self, DcpServices};
 use crate::fetch::{FetchSettings, Fetcher};
 use crate::http::{self, dsp, listen, management, signaling};
 use crate::service::decide::Decisions;
@@ -92,6 +92,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let stop = CancellationToken::new();
     let working = tokio::spawn(worker::run(app.clone(), owing, stop.clone()));
     let hooks = tokio::spawn(webhooks::run(app.clone(), stop.clone()));
+    let watching = tokio::spawn(dcp::watch(app.clone(), stop.clone()));
     let servers = start_servers(&app, dsp, management, signaling, token_hash, &stop)
         .map_err(|error| ServeError::new("a listener cannot be served", error))?;
     let handles: Vec<_> = servers.iter().map(actix_web::dev::Server::handle).collect();
@@ -105,7 +106,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     for task in serving.into_iter() {
         let _ended = task.await;
     }
-    let _ended = tokio::join!(working, hooks);
+    let _ended = tokio::join!(working, hooks, watching);
     Ok(())
 }
 

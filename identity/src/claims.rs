@@ -81,6 +81,9 @@ fn describe(verified: &VerifiedCredential, types: &[&String]) -> Value {
     if let Some(text) = until.and_then(|until| until.format(&Rfc3339).ok()) {
         entry.insert("validUntil".to_owned(), Value::from(text));
     }
+    if !credential.status.is_empty() {
+        entry.insert("status".to_owned(), json!(credential.status));
+    }
     Value::Object(entry)
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod reading;
 pub(crate) mod reason;
 pub(crate) mod registry;
 pub(crate) mod schema;
+pub(crate) mod scopes;
 pub(crate) mod token;
 pub(crate) mod transfer;
 pub(crate) mod used;

@@ -22,6 +22,7 @@ pub(crate) mod leases;
 pub(crate) mod negotiations;
 pub(crate) mod processes;
 pub(crate) mod registry;
+pub(crate) mod running;
 pub(crate) mod secrets;
 pub(crate) mod tokens;
 

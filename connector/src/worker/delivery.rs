@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use identity::CounterParty;
+use identity::scope::Scopes;
+
 use super::hold;
 use super::outcome::{Outcome, next_attempt, peer_state, send};
 use crate::app::App;
@@ -30,7 +33,9 @@ pub(super) async fn deliver<P: Process>(app: &Arc<App>, row: &P) -> ServiceResul
         let why = ServiceError::peer("never_begun", "the counter-party never answered the first message");
         return process::give_up::<P>(app, id, owed_id, why).await;
     };
-    match send(app, &message, counter_party, address, *common.owed_since).await {
+    let to = CounterParty { participant_id: counter_party, address };
+    let scopes = if app.dcp.is_some() { row.scopes(app).await? } else { Scopes::default() };
+    match send(app, &message, &to, &scopes, *common.owed_since).await {
         Outcome::Taken(answer) => match process::acknowledge::<P>(app, id, owed_id, answer).await {
             Err(error) if error.code == "bad_answer" => process::give_up::<P>(app, id, owed_id, error).await,
             result => result,
@@ -43,7 +48,7 @@ pub(super) async fn deliver<P: Process>(app: &Arc<App>, row: &P) -> ServiceResul
             None => process::give_up::<P>(app, id, owed_id, why).await,
         },
         Outcome::Refused(why) => {
-            if let Some(peer) = peer_state(app, &message, counter_party, address).await
+            if let Some(peer) = peer_state(app, &message, &to).await
                 && process::adopt_peer_state(app, row, &peer, &why).await?
             {
                 return Ok(());

@@ -1,5 +1,7 @@
 //! What an answer to a message means, and when to try again.
 
+use identity::CounterParty;
+use identity::scope::Scopes;
 use rand::Rng as _;
 use serde_json::Value;
 
@@ -21,14 +23,19 @@ pub(super) enum Outcome {
 }
 
 /// Sends a message and says what became of it.
-pub(super) async fn send(app: &App, message: &Outgoing, counter_party: &str, base: &str, owed_since: i64) -> Outcome {
-    let to = identity::CounterParty { participant_id: counter_party, address: base };
-    let authorization = match app.identity.authorization_for(&to).await {
+pub(super) async fn send(
+    app: &App,
+    message: &Outgoing,
+    to: &CounterParty<'_>,
+    scopes: &Scopes,
+    owed_since: i64,
+) -> Outcome {
+    let authorization = match app.identity.authorization_with(to, scopes).await {
         Ok(authorization) => authorization,
         Err(error) => {
             return Outcome::Later(ServiceError::operator(
                 "no_credentials",
-                format!("we cannot introduce ourselves to `{counter_party}`: {error}"),
+                format!("we cannot introduce ourselves to `{}`: {error}", to.participant_id),
             ));
         }
     };
@@ -72,10 +79,9 @@ fn truncate(text: &str) -> String {
 }
 
 /// Asks the counter-party for its state of the process.
-pub(super) async fn peer_state(app: &App, message: &Outgoing, counter_party: &str, base: &str) -> Option<Value> {
+pub(super) async fn peer_state(app: &App, message: &Outgoing, to: &CounterParty<'_>) -> Option<Value> {
     let url = message.state_url.as_ref()?;
-    let to = identity::CounterParty { participant_id: counter_party, address: base };
-    let authorization = app.identity.authorization_for(&to).await.ok()?;
+    let authorization = app.identity.authorization_for(to).await.ok()?;
     let answer = app.fetcher.get_json(url, Some(&authorization)).await.ok()?;
     if answer.status != 200 {
         return None;

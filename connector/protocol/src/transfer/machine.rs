@@ -185,9 +185,10 @@ fn follow(state: TransferState, sender: Role, message: TransferMessage) -> Optio
 /// Whether the peer's message can only have been sent after ours was processed.
 ///
 /// Both sides may start after a suspension, so a start proves nothing about ours; a completion or a suspension does,
-/// since the peer can be in `STARTED` only through our start while we still wait for its acknowledgement.
+/// since the peer can be in `STARTED` only through our start while we still wait for its acknowledgement. A start proves
+/// that our suspension arrived: the peer, which has suspended as well, lifts both.
 fn implies(received: TransferMessage, ours: TransferMessage) -> bool {
-    matches!((ours, received), (Request, Start) | (Start, Completion | Suspension))
+    matches!((ours, received), (Request | Suspension, Start) | (Start, Completion | Suspension))
 }
 
 fn refusal(sender: Role, state: Transfer, message: TransferMessage) -> Illegal {

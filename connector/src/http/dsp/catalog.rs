@@ -8,7 +8,7 @@ use identity::Participant;
 use serde::Deserialize;
 
 use super::answer::{self, Family, Pids};
-use super::{authenticate, caller_and_message};
+use super::{asker, caller_and_message, remember};
 use crate::app::App;
 use crate::service::catalog::{CatalogPage, dataset as one_dataset, page};
 use crate::service::{ServiceError, ServiceResult};
@@ -29,6 +29,7 @@ pub(super) async fn request(
     let asked = async {
         let (participant, message) = caller_and_message(&app, &http, &mut payload).await?;
         CatalogRequestMessage::parse(&message)?;
+        remember(&app, &participant);
         Ok::<_, ServiceError>(participant)
     };
     answer_page(&app, asked.await, query.cursor.as_deref()).await
@@ -36,7 +37,7 @@ pub(super) async fn request(
 
 /// A further page by GET; the link of a page can be used with either method.
 pub(super) async fn next_page(app: web::Data<App>, http: HttpRequest, query: web::Query<PageQuery>) -> HttpResponse {
-    let participant = authenticate(&app, &http).await;
+    let participant = asker(&app, &http).await;
     answer_page(&app, participant, query.cursor.as_deref()).await
 }
 
@@ -70,7 +71,7 @@ fn links(app: &App, page: &CatalogPage) -> Vec<HeaderValue> {
 /// One dataset.
 pub(super) async fn dataset(app: web::Data<App>, http: HttpRequest, id: web::Path<String>) -> HttpResponse {
     let found = async {
-        let participant = authenticate(&app, &http).await?;
+        let participant = asker(&app, &http).await?;
         one_dataset(&app, &participant, &id).await
     };
     match found.await {

@@ -49,6 +49,19 @@ async fn authenticate(app: &App, request: &HttpRequest) -> ServiceResult<Partici
     })
 }
 
+/// Who asks a question, which changes nothing: that its token was used is written down without waiting for it.
+async fn asker(app: &App, request: &HttpRequest) -> ServiceResult<Participant> {
+    let participant = authenticate(app, request).await?;
+    remember(app, &participant);
+    Ok(participant)
+}
+
+fn remember(app: &App, participant: &Participant) {
+    if let Some(used) = participant.token_use() {
+        app.remember_use(used.clone());
+    }
+}
+
 /// The caller and the message, compacted. In that order: a stranger's body is not even read.
 async fn caller_and_message(
     app: &Arc<App>,

@@ -9,7 +9,7 @@ use identity::Participant;
 use serde_json::Value;
 
 use super::answer::{self, Family, Pids};
-use super::{authenticate, caller_and_message, message_key};
+use super::{asker, caller_and_message, message_key};
 use crate::app::App;
 use crate::service::process::{Process, Sender, find_for_peer, process_object};
 use crate::service::{ServiceError, ServiceResult, negotiation, transfer};
@@ -70,7 +70,7 @@ pub(super) type Parsed<P> = (String, String, <P as Endpoint>::Incoming);
 /// A handler that answers with the state, for the counter-party.
 pub(super) async fn state<P: Endpoint>(app: web::Data<App>, http: HttpRequest, id: web::Path<String>) -> HttpResponse {
     let found = async {
-        let participant = authenticate(&app, &http).await?;
+        let participant = asker(&app, &http).await?;
         process_object(&app, &find_for_peer::<P>(&app, &participant, &id).await?)
     };
     match found.await {
@@ -121,7 +121,8 @@ pub(super) fn take<P: Endpoint>(
                     "neither pid in the message is the one in the path",
                 ));
             };
-            let from = Sender { pid: theirs, key: message_key(value) };
+            let used = participant.token_use().cloned();
+            let from = Sender { pid: theirs, key: message_key(value), used };
             P::receive(&app, &participant, &id, from, message).await
         };
         match taken.await {

@@ -6,7 +6,8 @@ use dsp_protocol::negotiation::{NegotiationMessage, Role};
 use dsp_protocol::pid::{AgreementId, DatasetId, OfferId, ParticipantId, ProviderPid};
 use dsp_protocol::policy::{Agreement, Offer, Rules, difference};
 use identity::Participant;
-use policy::Scope;
+use identity::scope::Scopes;
+use policy::{Policy, Scope};
 use serde_json::{Value, json};
 
 use super::receive::Next;
@@ -14,7 +15,7 @@ use super::row::{agreement_of, offer_of};
 use crate::app::App;
 use crate::service::decide::{About, refusal, rfc3339};
 use crate::service::process::Process as _;
-use crate::service::{ServiceError, ServiceResult};
+use crate::service::{Kind, ServiceError, ServiceResult, scopes};
 use crate::store::negotiation::Model;
 use crate::store::{offer, registry};
 
@@ -93,7 +94,7 @@ pub(super) async fn new_from_request(
     row.transfer_decision = ours.row.transfer.clone();
     row.claims = participant.claims().to_string();
     row.initial_digest = Some(digest.to_owned());
-    let next = answer_request(app, participant, &mut row, &ours, &message.offer, false)?;
+    let next = answer_request(app, participant, &mut row, &ours, &message.offer, false).await?;
     Ok((row, next))
 }
 
@@ -101,7 +102,7 @@ pub(super) async fn new_from_request(
 pub(super) async fn on_counter_request(
     app: &App,
     participant: &Participant,
-    row: &Model,
+    row: &mut Model,
     message: &ContractRequestMessage,
 ) -> ServiceResult<Next> {
     let ours = our_offer(app, message.offer.id.as_str()).await?;
@@ -112,8 +113,7 @@ pub(super) async fn on_counter_request(
             format!("this negotiation is about `{}`", row.dataset_id),
         ));
     }
-    let mut scratch = row.clone();
-    answer_request(app, participant, &mut scratch, &ours, &message.offer, true)
+    answer_request(app, participant, row, &ours, &message.offer, true).await
 }
 
 fn check_target(ours: &OurOffer, asked: &Offer) -> ServiceResult<()> {
@@ -130,7 +130,7 @@ fn check_target(ours: &OurOffer, asked: &Offer) -> ServiceResult<()> {
 }
 
 /// Same rules as ours: the policy decides. Other rules: we put ours on the table once; a second time we end it.
-fn answer_request(
+async fn answer_request(
     app: &App,
     participant: &Participant,
     row: &mut Model,
@@ -150,7 +150,7 @@ fn answer_request(
         return Ok(Next::Send(NegotiationMessage::ContractOffer));
     }
     let offer = ours.offer(app)?;
-    let next = decide(app, participant.id(), participant.claims(), &offer, &ours.row.dataset_id)?;
+    let next = decide_now(app, participant, row, &offer).await?;
     if matches!(next, Next::Send(NegotiationMessage::Agreement)) {
         propose_agreement(app, row, &offer, crate::store::now_ms())?;
     }
@@ -158,22 +158,42 @@ fn answer_request(
 }
 
 /// The consumer accepts the offer that we put on the table.
-pub(super) async fn on_accepted(app: &App, participant: &Participant, row: &Model) -> ServiceResult<Next> {
+pub(super) async fn on_accepted(app: &App, participant: &Participant, row: &mut Model) -> ServiceResult<Next> {
     if row.decision != "automatic" {
         return Ok(Next::Wait);
     }
     let offer = offer_of(row)?;
-    decide(app, participant.id(), participant.claims(), &offer, &row.dataset_id)
+    decide_now(app, participant, row, &offer).await
 }
 
-fn decide(app: &App, consumer: &str, claims: &Value, offer: &Offer, dataset: &str) -> ServiceResult<Next> {
-    let about = About { target: Some(dataset), assigner: Some(&app.participant), ..About::default() };
-    let policy = app.decisions.compile(&offer.rules, &offer.profile, about)?;
-    let decision = app.decisions.decide(&policy, Scope::Negotiation, consumer, claims);
-    if decision.allow {
-        return Ok(Next::Send(NegotiationMessage::Agreement));
+/// Decides with what the consumer proves now, and keeps that in the row. A credential that the policy looks at and that is
+/// missing or fails is a refusal which names it.
+async fn decide_now(app: &App, participant: &Participant, row: &mut Model, offer: &Offer) -> ServiceResult<Next> {
+    let policy = policy_of(app, offer, &row.dataset_id)?;
+    match scopes::proven(app, participant, &policy).await {
+        Ok(proven) => {
+            row.claims = proven.claims().to_string();
+            Ok(decide(app, proven.id(), proven.claims(), &policy))
+        }
+        Err(error) if error.kind == Kind::Unavailable => Err(error),
+        Err(error) => Ok(Next::Refuse(error)),
     }
-    Ok(Next::Refuse(refusal(&decision)))
+}
+
+fn policy_of(app: &App, offer: &Offer, dataset: &str) -> ServiceResult<Policy> {
+    let about = About { target: Some(dataset), assigner: Some(&app.participant), ..About::default() };
+    app.decisions.compile(&offer.rules, &offer.profile, about)
+}
+
+/// What the policy of the offer on the table wants to see of the consumer. Of one that is not understood here, nothing is known.
+pub(super) fn scopes_of(app: &App, row: &Model) -> Scopes {
+    let policy = offer_of(row).and_then(|offer| policy_of(app, &offer, &row.dataset_id));
+    policy.map(|policy| scopes::of_policy(&policy)).unwrap_or_default()
+}
+
+fn decide(app: &App, consumer: &str, claims: &Value, policy: &Policy) -> Next {
+    let decision = app.decisions.decide(policy, Scope::Negotiation, consumer, claims);
+    if decision.allow { Next::Send(NegotiationMessage::Agreement) } else { Next::Refuse(refusal(&decision)) }
 }
 
 /// Puts an agreement on the offer's rules into the row.
@@ -200,7 +220,7 @@ pub(super) fn check_agree(app: &App, row: &Model) -> ServiceResult<()> {
     machine::owe(Role::Provider, row.state(app), NegotiationMessage::Agreement)
         .map_err(|illegal| ServiceError::conflict(illegal.code, illegal.message))?;
     let claims: Value = serde_json::from_str(&row.claims).unwrap_or_else(|_| json!({}));
-    match decide(app, &row.counter_party, &claims, &offer_of(row)?, &row.dataset_id)? {
+    match decide(app, &row.counter_party, &claims, &policy_of(app, &offer_of(row)?, &row.dataset_id)?) {
         Next::Refuse(error) => Err(error),
         Next::Wait | Next::Send(_) => Ok(()),
     }

@@ -133,14 +133,14 @@ pub(crate) async fn receive(
     from: Sender,
     message: Incoming,
 ) -> ServiceResult<()> {
-    let before: Model = find_for_peer(app, participant, id).await?;
+    let mut before: Model = find_for_peer(app, participant, id).await?;
     // What a policy has to say is asked before the unit of work, so that the writer never waits for it.
-    let next = prepare(app, participant, &before, &message).await?;
-    let claims = participant.claims().to_string();
+    let next = prepare(app, participant, &mut before, &message).await?;
+    let claims = before.claims;
     locked(app, id, move |app, unit, row| Box::pin(take(app, unit, row, from, claims, message, next))).await
 }
 
-async fn prepare(app: &App, participant: &Participant, row: &Model, message: &Incoming) -> ServiceResult<Next> {
+async fn prepare(app: &App, participant: &Participant, row: &mut Model, message: &Incoming) -> ServiceResult<Next> {
     // A message that the machine refuses anyway needs no decision.
     machine::receive(role(row), row.state(app), message.kind())?;
     match message {
@@ -162,7 +162,7 @@ async fn take(
     message: Incoming,
     next: Next,
 ) -> ServiceResult<()> {
-    recognise(&mut row, from)?;
+    recognise(unit, &mut row, from).await?;
     let settled_before = row.settled.clone();
     let received = machine::receive(role(&row), row.state(app), message.kind())?;
     settle(&mut row, received.state);

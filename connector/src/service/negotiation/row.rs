@@ -1,14 +1,17 @@
 //! A negotiation as a process.
 
+use std::future::Future;
+
 use dsp_protocol::error::MessageError;
 use dsp_protocol::negotiation as machine;
 use dsp_protocol::negotiation::{ContractNegotiation, Negotiation, NegotiationMessage, NegotiationState, Owed};
 use dsp_protocol::pid::{ConsumerPid, ProviderPid};
 use dsp_protocol::policy::{Agreement, Offer};
 use dsp_protocol::{Illegal, Reconciled, Role};
+use identity::scope::Scopes;
 use serde_json::{Value, json};
 
-use super::delivery;
+use super::{delivery, provider};
 use crate::app::App;
 use crate::service::process::{Process, StoredState, went_out};
 use crate::service::{ServiceError, ServiceResult};
@@ -75,6 +78,10 @@ impl Process for Model {
 
     fn outgoing(&self, app: &App) -> ServiceResult<Option<Outgoing>> {
         delivery::outgoing(app, self)
+    }
+
+    fn scopes(&self, app: &App) -> impl Future<Output = ServiceResult<Scopes>> + Send {
+        std::future::ready(Ok(provider::scopes_of(app, self)))
     }
 
     fn details(&self) -> Value {

@@ -14,6 +14,7 @@ use std::future::Future;
 use dsp_protocol::error::MessageError;
 use dsp_protocol::pid::{ConsumerPid, ProviderPid};
 use dsp_protocol::{Illegal, Reconciled, Role};
+use identity::scope::Scopes;
 use serde_json::Value;
 
 pub(crate) use delivery::{acknowledge, adopt_peer_state, give_up, reject};
@@ -81,6 +82,12 @@ pub(crate) trait Process: ProcessRow {
     /// # Errors
     /// When the row is broken.
     fn outgoing(&self, app: &App) -> ServiceResult<Option<Outgoing>>;
+
+    /// The credentials that the counter-party may ask of us because of the policy that the process is about.
+    ///
+    /// # Errors
+    /// When the row is broken.
+    fn scopes(&self, app: &App) -> impl Future<Output = ServiceResult<Scopes>> + Send;
 
     /// What only this kind of process tells in its events.
     fn details(&self) -> Value;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use dsp_protocol::Role;
 use identity::Participant;
+use identity::token::TokenUse;
 use serde_json::Value;
 
 use super::row::{announce, role};
 use super::{Process, process_object};
 use crate::app::App;
-use crate::service::{ServiceError, ServiceResult};
-use crate::store::processes;
+use crate::service::{ServiceError, ServiceResult, use_token};
+use crate::store::{Unit, processes};
 
 /// What a message says about where it comes from.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Sender {
     /// What tells a copy of the message from another one: its `@id`, else a digest of its content. An old offer that
     /// crosses our counter-request must not pass for its answer.
     pub key: String,
+    /// The token that the message came with, when it is good for one message only.
+    pub used: Option<TokenUse>,
 }
 
 /// The process with this pid of ours, if it is with this participant; a foreign one looks like an unknown one.
@@ -77,10 +80,12 @@ where
     let common = row.common();
     let (pid, digest) = (common.counter_pid.clone(), common.initial_digest.clone());
     let shared = app.clone();
+    let used = participant.token_use().cloned();
     let created = app
         .store
         .write(move |unit| {
             Box::pin(async move {
+                use_token(unit, shared.context(), used.as_ref()).await?;
                 let detail = first_step(&shared, &mut row, unit.now())?;
                 let row = processes::insert(unit, row).await?;
                 announce(unit, &row, None, detail).await?;
@@ -101,12 +106,13 @@ where
     }
 }
 
-/// Notes that a message is being taken. Its pid must be the one that we know; the first message that names it teaches it to
-/// us.
+/// Notes that a message is being taken, and that its token is used. Its pid must be the one that we know; the first message
+/// that names it teaches it to us.
 ///
 /// # Errors
-/// `wrong_pid`, and `repeated_message` for a copy of the message that was taken last.
-pub(crate) fn recognise<P: Process>(row: &mut P, from: Sender) -> ServiceResult<()> {
+/// `token_replayed`, `wrong_pid`, and `repeated_message` for a copy of the message that was taken last.
+pub(crate) async fn recognise<P: Process>(unit: &Unit, row: &mut P, from: Sender) -> ServiceResult<()> {
+    use_token(unit, row.common().context, from.used.as_ref()).await?;
     let common = row.common_mut();
     match common.counter_pid {
         Some(known) if *known != from.pid => {

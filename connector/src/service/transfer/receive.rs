@@ -23,7 +23,7 @@ use crate::service::process::{
     settle,
 };
 use crate::service::reason::terminated_by_peer;
-use crate::service::{ServiceError, ServiceResult};
+use crate::service::{Kind, ServiceError, ServiceResult, scopes};
 use crate::store::transfer::Model;
 use crate::store::{Unit, agreement, agreements, dataset, registry};
 
@@ -114,7 +114,6 @@ async fn new_from_request(
     row.dataset_id = agreement.dataset_id.clone();
     row.format = message.format.clone();
     row.decision = agreement.transfer_decision.clone();
-    row.claims = participant.claims().to_string();
     row.initial_digest = Some(digest.to_owned());
     if is_push(&row) {
         let address = message.data_address.ok_or_else(|| {
@@ -122,8 +121,27 @@ async fn new_from_request(
         })?;
         row.data_address = Some(address.to_value().to_string());
     }
-    let refusal = decide(app, &agreement.body, participant.id(), participant.claims())?;
+    let refusal = decide_now(app, participant, &mut row, &agreement.body).await?;
     Ok((row, refusal))
+}
+
+/// Decides with what the consumer proves now, and keeps that in the row.
+async fn decide_now(
+    app: &App,
+    participant: &Participant,
+    row: &mut Model,
+    agreement: &str,
+) -> ServiceResult<Option<ServiceError>> {
+    row.claims = participant.claims().to_string();
+    let policy = app.decisions.compile_agreement(agreement)?;
+    match scopes::proven(app, participant, &policy).await {
+        Ok(proven) => {
+            row.claims = proven.claims().to_string();
+            decide(app, agreement, proven.id(), proven.claims())
+        }
+        Err(error) if error.kind == Kind::Unavailable => Err(error),
+        Err(error) => Ok(Some(error)),
+    }
 }
 
 /// The agreement of this id with this participant.
@@ -192,6 +210,10 @@ async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message:
         Incoming::Start(_) if role(&row) == Role::Provider && row.owed() == Some(TransferMessage::Start) => {}
         Incoming::Start(_) if role(&row) == Role::Provider => {
             // The consumer resumes: our own start follows, with a new address. Until then nothing has started.
+            if received.implied == Some(TransferMessage::Suspension) {
+                let taken = machine::acknowledge(Role::Provider, row.state(app))?;
+                settle(&mut row, taken);
+            }
             owe(app, &mut row, TransferMessage::Start, now)?;
             aim(&mut row, "STARTED", now);
         }

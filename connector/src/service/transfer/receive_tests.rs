@@ -128,7 +128,7 @@ async fn incoming(app: &Arc<App>, kind: &str) -> ServiceResult<()> {
         "TransferStartMessage" => Incoming::Start(TransferStartMessage::parse(&value).unwrap()),
         _ => Incoming::Suspension(TransferSuspensionMessage::parse(&value).unwrap()),
     };
-    let from = Sender { pid: theirs.into(), key: kind.into() };
+    let from = Sender { pid: theirs.into(), key: kind.into(), used: None };
     receive(app, &participant().await, ours, from, message).await
 }
 
@@ -164,6 +164,17 @@ async fn when_both_resume_at_once_the_providers_start_goes_on() {
     incoming(&app, "TransferStartMessage").await.unwrap();
     let row = now(&app).await;
     assert_eq!((row.owed.as_deref(), row.owed_id.as_deref()), (Some("Start"), Some("urn:uuid:owed")));
+}
+
+#[tokio::test]
+async fn a_resumption_that_overtakes_the_answer_to_our_suspension_is_taken() {
+    for (our_role, after) in [("consumer", "STARTED"), ("provider", "STARTING")] {
+        let (_folder, app) = crate::testing::app().await;
+        transfer(&app, our_role, "STARTED", Some(TransferMessage::Suspension)).await;
+        incoming(&app, "TransferStartMessage").await.unwrap();
+        let row = now(&app).await;
+        assert_eq!((row.state.as_str(), row.flow_target.as_deref()), (after, Some("STARTED")));
+    }
 }
 
 #[tokio::test]

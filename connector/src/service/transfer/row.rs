@@ -7,13 +7,15 @@ use dsp_protocol::transfer::{
     DataAddress, OwedTransfer, SuspendedBy, Transfer, TransferMessage, TransferProcess, TransferState,
 };
 use dsp_protocol::{Illegal, Reconciled, Role};
+use identity::scope::Scopes;
 use serde_json::{Value, json};
 
 use super::delivery;
 use super::flow::aim;
 use crate::app::App;
 use crate::service::process::{Process, StoredState, went_out};
-use crate::service::{ServiceError, ServiceResult};
+use crate::service::{ServiceError, ServiceResult, scopes};
+use crate::store::agreements;
 use crate::store::transfer::Model;
 use crate::worker::Outgoing;
 
@@ -77,6 +79,12 @@ impl Process for Model {
 
     fn outgoing(&self, app: &App) -> ServiceResult<Option<Outgoing>> {
         delivery::outgoing(app, self)
+    }
+
+    async fn scopes(&self, app: &App) -> ServiceResult<Scopes> {
+        let found = agreements::find(app.store.reads(), app.context(), &self.role, &self.agreement_id).await?;
+        let policy = found.and_then(|agreement| app.decisions.compile_agreement(&agreement.body).ok());
+        Ok(policy.map(|policy| scopes::of_policy(&policy)).unwrap_or_default())
     }
 
     fn details(&self) -> Value {

@@ -1,0 +1,130 @@
+//! Watches over the credentials that running transfers rest on: one that is revoked, suspended or over suspends its transfers,
+//! and both sides are told why. Nobody tells us of a revocation, so the lists are read again, once each, at the interval of
+//! `identity.status_cache_s`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio_util::sync::CancellationToken;
+
+use super::DcpServices;
+use crate::app::App;
+use crate::service::ServiceResult;
+use crate::service::transfer::{Command, command};
+use crate::store::running;
+
+/// Intervals for which a status may stay unknown, because its list cannot be read, before it counts against the transfer.
+const PATIENCE: i64 = 10;
+/// How often used tokens that have expired are forgotten, in intervals.
+const FORGET_EACH: u64 = 10;
+
+/// Why a credential does not hold any more: a code and a sentence.
+type Fallen = (String, String);
+
+/// Watches until `stop`; without verifiable credentials there is nothing to watch.
+pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
+    let Some(dcp) = app.dcp.clone() else { return };
+    let interval = Duration::from_secs(app.config.identity.status_cache_s.max(1));
+    let mut unknown: HashMap<String, i64> = HashMap::new();
+    let mut round: u64 = 0;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+        if let Err(error) = look(&app, &dcp, &mut unknown).await {
+            tracing::warn!(%error, "the credentials of running transfers could not be checked");
+        }
+        round += 1;
+        if round % FORGET_EACH == 0 {
+            forget_tokens(&app, &dcp).await;
+        }
+    }
+}
+
+async fn look(app: &Arc<App>, dcp: &DcpServices, unknown: &mut HashMap<String, i64>) -> ServiceResult<()> {
+    let mut judged: HashMap<String, Option<Fallen>> = HashMap::new();
+    let mut after = String::new();
+    loop {
+        let page = running::page(&app.store, app.context(), &after).await?;
+        let Some((last, _)) = page.last() else { break };
+        after.clone_from(last);
+        for (id, claims) in page {
+            let claims: Value = serde_json::from_str(&claims).unwrap_or_default();
+            let credentials = claims.get("credentials").and_then(Value::as_array).map(Vec::as_slice);
+            for credential in credentials.unwrap_or_default() {
+                let key = credential.to_string();
+                if !judged.contains_key(&key) {
+                    let judgement = judge(dcp, credential, &key, unknown).await;
+                    judged.insert(key.clone(), judgement);
+                }
+                if let Some(Some((code, reason))) = judged.get(&key) {
+                    suspend(app, &id, code, reason).await;
+                    break;
+                }
+            }
+        }
+    }
+    unknown.retain(|key, _| judged.contains_key(key));
+    Ok(())
+}
+
+/// What stands against a credential now, if anything.
+async fn judge(
+    dcp: &DcpServices,
+    credential: &Value,
+    key: &str,
+    unknown: &mut HashMap<String, i64>,
+) -> Option<Fallen> {
+    let text = |name: &str| credential.get(name).and_then(Value::as_str).unwrap_or_default();
+    let types = credential.get("type").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let name = types.first().and_then(Value::as_str).unwrap_or("credential");
+    let until = OffsetDateTime::parse(text("validUntil"), &Rfc3339).ok();
+    if until.is_some_and(|until| until.unix_timestamp() <= dcp.clock.now()) {
+        return Some(("credential_expired".to_owned(), format!("the {name} of the counter-party has expired")));
+    }
+    let entries = credential.get("status").and_then(Value::as_array)?;
+    match dcp.status.check(entries, text("issuer")).await {
+        Ok(_) => {
+            unknown.remove(key);
+            None
+        }
+        Err(error) if matches!(error.code(), "revoked" | "suspended") => {
+            let reason = format!("the {name} of the counter-party is {}: {error}", error.code());
+            Some((format!("credential_{}", error.code()), reason))
+        }
+        Err(error) => {
+            let rounds = unknown.entry(key.to_owned()).or_insert(0);
+            *rounds += 1;
+            tracing::warn!(%error, rounds, "the status of a {name} cannot be read");
+            (*rounds >= PATIENCE).then(|| {
+                let reason = format!("the status of the {name} of the counter-party cannot be read: {error}");
+                ("credential_status_unknown".to_owned(), reason)
+            })
+        }
+    }
+}
+
+async fn suspend(app: &Arc<App>, id: &str, code: &str, reason: &str) {
+    let order = Command::Suspend { code: Some(code.to_owned()), reason: Some(reason.to_owned()) };
+    match command(app, id, order).await {
+        Ok(_) => tracing::info!(transfer = %id, code, reason, "a transfer is suspended"),
+        // It ended or was suspended in the meantime, here or by another replica.
+        Err(error) => tracing::debug!(transfer = %id, %error, "a transfer needs not be suspended"),
+    }
+}
+
+async fn forget_tokens(app: &App, dcp: &DcpServices) {
+    let now = dcp.clock.now();
+    let forgotten = app
+        .store
+        .write(move |unit| Box::pin(async move { crate::store::tokens::forget_expired(unit, now).await }))
+        .await;
+    if let Err(error) = forgotten {
+        tracing::warn!(%error, "expired tokens could not be forgotten");
+    }
+}
