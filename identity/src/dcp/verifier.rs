@@ -146,6 +146,9 @@ impl Dcp {
         let reuse_until = now.saturating_add(self.settings.presentation_reuse_s);
         let fresh_until = credentials.iter().map(|verified| verified.fresh_until).min().unwrap_or(reuse_until);
         let reuse_until = reuse_until.min(fresh_until);
+        if !credentials.is_empty() {
+            parts.tokens.prove(did);
+        }
         let claims = claims(&credentials, did, &*parts.trust, &self.settings.lifted).await;
         Ok(Presented { credentials: credentials.into(), claims: Arc::new(claims), fresh_until, reuse_until })
     }

@@ -212,18 +212,32 @@ async fn a_token_is_used_once() {
 fn the_memory_is_bounded() {
     let memory = ReplayMemory::new(8);
     let used = |issuer: &str, jti: u32| TokenUse { issuer: issuer.to_owned(), jti: jti.to_string(), expires: NOW + 10 };
+    let full = |issuer: &str, jti: u32| {
+        let error = memory.remember(&used(issuer, jti), NOW).unwrap_err();
+        assert_eq!((error.code(), error.fault(), error.is_temporary()), ("too_many_tokens", Fault::Us, true));
+    };
+    // Strangers share a quarter, however many they are.
+    memory.remember(&used("stranger-1", 0), NOW).unwrap();
+    memory.remember(&used("stranger-2", 0), NOW).unwrap();
+    full("stranger-3", 0);
     for issuer in ["a", "b", "c", "d"] {
+        memory.prove(issuer);
+    }
+    for issuer in ["a", "b", "c"] {
         for jti in 0..2 {
             memory.remember(&used(issuer, jti), NOW).unwrap();
         }
     }
-    let error = memory.remember(&used("a", 2), NOW).unwrap_err();
-    assert_eq!((error.code(), error.fault(), error.is_temporary()), ("too_many_tokens", Fault::Caller, true));
-    let error = memory.remember(&used("e", 0), NOW).unwrap_err();
-    assert_eq!((error.code(), error.fault(), error.is_temporary()), ("too_many_tokens", Fault::Us, true));
+    full("a", 2);
+    full("d", 0);
     assert_eq!(memory.remember(&used("a", 1), NOW).unwrap_err().code(), "token_replayed");
-    memory.remember(&used("e", 0), NOW + 10).unwrap();
-    assert_eq!(memory.len(), 1);
+    assert_eq!(memory.remember(&used("stranger-1", 0), NOW).unwrap_err().code(), "token_replayed");
+    // What has expired makes room.
+    for issuer in ["d", "stranger-3"] {
+        let later = TokenUse { expires: NOW + 20, ..used(issuer, 0) };
+        memory.remember(&later, NOW + 10).unwrap();
+    }
+    assert_eq!(memory.len(), 2);
 }
 
 #[tokio::test]

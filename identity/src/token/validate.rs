@@ -76,6 +76,11 @@ impl TokenValidator {
         Ok(SelfIssued { did, issued, expires, token: access_token, pre_authorized_code, token_use, extra })
     }
 
+    /// Notes that this party has presented a credential that was accepted: others cannot crowd out its tokens any more.
+    pub fn prove(&self, did: &Did) {
+        self.replay.prove(did.as_str());
+    }
+
     fn times(&self, claims: &Claims<'_>) -> Result<(i64, i64), IdentityError> {
         let now = self.clock.now();
         let latest = now.saturating_add(self.leeway_s);
