@@ -1,5 +1,7 @@
 //! Verifiable credentials (W3C VC Data Model 1.1 and 2.0): reading, verifying and making them.
 
+#[cfg(test)]
+mod agreement;
 pub(crate) mod data_integrity;
 mod error;
 pub(crate) mod issue;

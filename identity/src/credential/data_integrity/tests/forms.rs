@@ -33,6 +33,28 @@ async fn every_suite_verifies_credentials_and_presentations() {
     }
 }
 
+/// As Gaia-X participants sign.
+#[tokio::test]
+async fn rsa_keys_verify_detached_signatures() {
+    let setup = setup(Algorithm::Es256);
+    let pair = josekit::jws::RS256.generate_key_pair(2048).unwrap();
+    let signer = josekit::jws::PS256.signer_from_jwk(&pair.to_jwk_private_key()).unwrap();
+    let mut document = setup.issuer.document();
+    document["verificationMethod"][0]["publicKeyJwk"] = Value::Object(pair.to_jwk_public_key().as_ref().clone());
+    document["verificationMethod"][0]["publicKeyJwk"].as_object_mut().unwrap().remove("alg");
+    setup.fetch.put_json(&document_url(ISSUER), &document);
+    let proof = json!({
+        "type": "JsonWebSignature2020", "proofPurpose": "assertionMethod",
+        "@context": "https://w3id.org/security/suites/jws-2020/v1",
+    });
+    let sign = |bytes: &[u8]| josekit::jws::JwsSigner::sign(&signer, bytes).unwrap();
+    let signed = sign_with(Algorithm::Ps256, sign, &setup.issuer.kid, &credential(), &proof);
+    assert_eq!(setup.code(&signed).await, "verified");
+    let mut changed = signed;
+    changed["issuer"] = json!("did:web:other.example");
+    assert_eq!(setup.code(&changed).await, "bad_signature");
+}
+
 #[tokio::test]
 async fn version_1_of_the_data_model_is_read_too() {
     let setup = setup(Algorithm::EdDsa);

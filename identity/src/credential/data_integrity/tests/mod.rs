@@ -77,17 +77,27 @@ fn eddsa() -> Value {
 
 /// Signs as the suites say it. `proof` is the proof without method and signature.
 fn sign(key: &PrivateKey, kid: &str, document: &Value, proof: &Value) -> Value {
+    sign_with(key.algorithm(), |bytes| key.sign(bytes).unwrap(), kid, document, proof)
+}
+
+fn sign_with(
+    algorithm: Algorithm,
+    signature: impl Fn(&[u8]) -> Vec<u8>,
+    kid: &str,
+    document: &Value,
+    proof: &Value,
+) -> Value {
     let mut members = proof.as_object().unwrap().clone();
     members.insert("verificationMethod".to_owned(), json!(kid));
     let jws = members["type"] == "JsonWebSignature2020";
-    let header =
-        URL_SAFE_NO_PAD.encode(json!({"alg": key.algorithm().name(), "b64": false, "crit": ["b64"]}).to_string());
+    // In the order that `ssi` writes, which it also reads by.
+    let header = URL_SAFE_NO_PAD.encode(json!({"alg": algorithm.name(), "crit": ["b64"], "b64": false}).to_string());
     let mut unsigned = members.clone();
     let (name, dummy) = if jws { ("jws", format!("{header}..AAAA")) } else { ("proofValue", "z2".to_owned()) };
     unsigned.insert(name.to_owned(), json!(dummy));
     let read = Proof::read(&unsigned).unwrap();
-    let hash = hash(document.as_object().unwrap().clone(), &read, key.algorithm()).unwrap();
-    let signature = key.sign(&read.signed(&hash)).unwrap();
+    let hash = hash(document.as_object().unwrap().clone(), &read, algorithm).unwrap();
+    let signature = signature(&read.signed(&hash));
     let value = if jws {
         format!("{header}..{}", URL_SAFE_NO_PAD.encode(&signature))
     } else {
