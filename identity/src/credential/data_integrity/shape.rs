@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 use super::CredentialError;
 use super::contexts::{CREDENTIALS_V1, CREDENTIALS_V2, KNOWN};
 
+type Members = Map<String, Value>;
+
 /// Largest document, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
 /// Deepest nesting.
@@ -20,7 +22,7 @@ const MAX_COST: u64 = 20_000;
 ///
 /// # Errors
 /// `bad_credential`, `unknown_context`, `bad_proof` when there is not exactly one proof.
-pub(super) fn check(document: &Value) -> Result<(Map<String, Value>, &Map<String, Value>), CredentialError> {
+pub(super) fn check(document: &Value) -> Result<(Members, &Members), CredentialError> {
     let Value::Object(members) = document else { return Err(bad("is not an object")) };
     let proof = match members.get("proof") {
         Some(Value::Object(proof)) => proof,
@@ -64,7 +66,7 @@ struct Shape<'a> {
 
 impl Shape<'_> {
     /// A document of its own: the outermost one, or a credential in a presentation.
-    fn secured(&self, members: &Map<String, Value>) -> Result<(), CredentialError> {
+    fn secured(&self, members: &Members) -> Result<(), CredentialError> {
         context(members.get("@context"))?;
         for (name, value) in members.iter().filter(|(name, _)| *name != "@context") {
             plain_name(name)?;
@@ -106,7 +108,7 @@ impl Shape<'_> {
     }
 
     /// A part of a document; that of a proof may say its contexts.
-    fn object(&self, members: &Map<String, Value>, is_proof: bool) -> Result<(), CredentialError> {
+    fn object(&self, members: &Members, is_proof: bool) -> Result<(), CredentialError> {
         if is_text_of_a_language(members) {
             return Ok(());
         }
@@ -125,14 +127,14 @@ impl Shape<'_> {
         Ok(())
     }
 
-    fn other_id(&self, members: &Map<String, Value>) -> Result<(), CredentialError> {
+    fn other_id(&self, members: &Members) -> Result<(), CredentialError> {
         let id = members.get("id").and_then(Value::as_str);
         if id.is_some() && id == self.id { Err(bad("repeats its own `id` in a part")) } else { Ok(()) }
     }
 
     /// An estimate of the steps that canonical names take: every order of parts that could look alike is tried, from above and
     /// from below, at each level (RDFC-1.0, 4.8).
-    fn cost(&self, members: &Map<String, Value>) -> u64 {
+    fn cost(&self, members: &Members) -> u64 {
         members
             .iter()
             .map(|(name, value)| {
@@ -143,9 +145,8 @@ impl Shape<'_> {
                 };
                 let parts = items.iter().filter_map(Value::as_object);
                 let (named, unnamed): (Vec<_>, Vec<_>) = parts.partition(|part| part.contains_key("id") && !in_graphs);
-                let inside = |parts: &[&Map<String, Value>]| {
-                    parts.iter().fold(0_u64, |sum, part| sum.saturating_add(self.cost(part)))
-                };
+                let inside =
+                    |parts: &[&Members]| parts.iter().fold(0_u64, |sum, part| sum.saturating_add(self.cost(part)));
                 let of_two = if unnamed.len() > 1 { 2 } else { 1_u64 };
                 let orders = (2..=unnamed.len())
                     .fold(of_two, |product, n| product.saturating_mul(u64::try_from(n).unwrap_or(u64::MAX)));
@@ -200,7 +201,7 @@ fn plain_id(value: &Value) -> Result<(), CredentialError> {
 }
 
 /// `{"@value": "Lyon", "@language": "fr"}`, as names and descriptions may have it.
-fn is_text_of_a_language(members: &Map<String, Value>) -> bool {
+fn is_text_of_a_language(members: &Members) -> bool {
     !members.is_empty()
         && members
             .iter()

@@ -26,7 +26,7 @@ async fn every_suite_verifies_credentials_and_presentations() {
         proof["proofPurpose"] = json!("authentication");
         proof["challenge"] = json!("c-1");
         proof["domain"] = json!("did:web:verifier.example");
-        let mut whole = setup.sign(&presentation(&[signed.clone()]), &proof);
+        let mut whole = setup.sign(&presentation(std::slice::from_ref(&signed)), &proof);
         assert_eq!(setup.code(&whole).await, "verified", "{algorithm} {proof}");
         whole["verifiableCredential"][0]["credentialSubject"]["role"] = json!("owner");
         assert_eq!(setup.code(&whole).await, "bad_signature");

@@ -97,12 +97,14 @@ async fn what_ssi_signs_is_verified_here() {
         let party = party(algorithm, method_type);
         for document in documents() {
             let input: DataIntegrityDocument = serde_json::from_str(&document.to_string()).unwrap();
-            let mut options = ProofOptions::default();
-            options.verification_method = Some(ReferenceOrOwned::Reference(IriBuf::new(party.kid.clone()).unwrap()));
-            options.proof_purpose = ProofPurpose::Assertion;
-            options.context = proof
-                .get("@context")
-                .map(|context| serde_json::from_value::<ssi_json_ld::syntax::Context>(context.clone()).unwrap());
+            let method = IriBuf::new(party.kid.clone()).unwrap();
+            let context = proof.get("@context").map(|context| serde_json::from_value(context.clone()).unwrap());
+            let options = ProofOptions {
+                context,
+                verification_method: Some(ReferenceOrOwned::Reference(method)),
+                proof_purpose: ProofPurpose::Assertion,
+                ..Default::default()
+            };
             let signer = SingleSecretSigner::new(party.secret.clone()).into_local();
             let signed: AnyDataIntegrity = suite
                 .sign_with(SignatureEnvironment::default(), input, &party.methods, signer, options, Default::default())
