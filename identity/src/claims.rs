@@ -9,7 +9,7 @@ use crate::did::Did;
 use crate::trust::TrustedIssuers;
 
 /// The claims of a subject that become claims of the participant when nothing else is set: those that constraints have names for.
-pub const LIFTED: [&str; 7] = ["role", "roles", "spatial", "nutsRegion", "nuts", "groups", "purpose"];
+pub const LIFTED: [&str; 8] = ["memberOf", "role", "roles", "spatial", "nutsRegion", "nuts", "groups", "purpose"];
 
 /// The type that every credential has; it says nothing.
 const ANY_TYPE: &str = "VerifiableCredential";
@@ -23,7 +23,7 @@ const MAX_VALUES: usize = 256;
 ///
 /// - `credentials`: a list with `type`, `issuer`, `subject` and `validUntil` of each;
 /// - one member for each credential type: the subject, or a list of them;
-/// - `membership`: `active` and the names of what it is a member of, from a `MembershipCredential`;
+/// - `membership`: `active`, from a `MembershipCredential`; what it is a member of is its `memberOf`;
 /// - each claim in `lifted`: the values from all subjects.
 ///
 /// Subjects other than `holder` are left out.
@@ -46,9 +46,6 @@ pub async fn claims(
             let subject = trust.admit(&credential.issuer, &credential.types, subject.clone()).await;
             if types.iter().any(|name| *name == MEMBERSHIP) {
                 lift(&mut values, "membership", Some(&json!("active")));
-                for member in ["membership", "memberOf", "membershipType"] {
-                    lift(&mut values, "membership", subject.get(member));
-                }
             }
             for name in lifted {
                 lift(&mut values, name, subject.get(name));
@@ -185,7 +182,8 @@ mod tests {
                     {"id": HOLDER, "role": ["planner", {"deep": 1}], "nuts": "DE"},
                     {"id": HOLDER, "role": "planner", "level": 3},
                 ],
-                "membership": ["active", "Full", "Twins"],
+                "membership": ["active"],
+                "memberOf": ["Twins"],
                 "role": ["planner"],
                 "nuts": ["DE"],
             })

@@ -51,11 +51,7 @@ impl Identity for Combined {
         self.of(participant.id()).with_scopes(participant, scopes).await
     }
 
-    async fn authorization_with(
-        &self,
-        to: &CounterParty<'_>,
-        scopes: &Scopes,
-    ) -> Result<SecretString, IdentityError> {
+    async fn authorization_with(&self, to: &CounterParty<'_>, scopes: &Scopes) -> Result<SecretString, IdentityError> {
         self.of(to.participant_id).authorization_with(to, scopes).await
     }
 

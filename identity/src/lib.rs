@@ -75,11 +75,7 @@ pub trait Identity: Send + Sync {
     ///
     /// # Errors
     /// As [`Identity::authorization_for`].
-    async fn authorization_with(
-        &self,
-        to: &CounterParty<'_>,
-        _scopes: &Scopes,
-    ) -> Result<SecretString, IdentityError> {
+    async fn authorization_with(&self, to: &CounterParty<'_>, _scopes: &Scopes) -> Result<SecretString, IdentityError> {
         self.authorization_for(to).await
     }
 

@@ -136,7 +136,11 @@ impl Dcp {
         let mut credentials = Vec::new();
         if !scopes.is_empty() {
             let presentations = self.client.query(did, token, scopes).await?;
-            credentials = parts.presentations.verify(&presentations, did, &parts.own).await?;
+            credentials = match parts.presentations.verify(&presentations, did, &parts.own).await {
+                // Which one is missing says more.
+                Err(error) if error.code() == "empty_presentation" => Vec::new(),
+                verified => verified?,
+            };
             for scope in scopes.iter() {
                 if !credentials.iter().any(|verified| scope.selects(&verified.credential)) {
                     return Err(missing_credential(did, scope));

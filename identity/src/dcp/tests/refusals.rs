@@ -18,7 +18,7 @@ async fn each_reason_to_refuse_an_answer() {
     let answer = |change: fn(Value) -> Fetched| move |world: &World| world.net.tamper(change);
     type Prepare = Box<dyn Fn(&World)>;
     let table: Vec<(Prepare, &str, Fault, bool)> = vec![
-        (Box::new(|world| world.bari.stored.lock().unwrap().clear()), "empty_presentation", Fault::Caller, false),
+        (Box::new(|world| world.bari.stored.lock().unwrap().clear()), "missing_credential", Fault::Caller, false),
         (Box::new(|world| world.turku.trust.replace(Vec::new()).unwrap()), "untrusted_issuer", Fault::Caller, false),
         (Box::new(answer(|_| status(401))), "query_refused", Fault::Caller, false),
         (Box::new(answer(|_| status(302))), "query_refused", Fault::Caller, false),
@@ -31,7 +31,7 @@ async fn each_reason_to_refuse_an_answer() {
                 body["presentation"] = json!([]);
                 ok_json(&body)
             })),
-            "empty_presentation",
+            "missing_credential",
             Fault::Caller,
             false,
         ),
@@ -103,7 +103,7 @@ async fn wrong_presentations() {
         (present(&theirs, &[&foreign]).await, Err("holder_mismatch")),
         (present(&theirs, &[&member, &past]).await, Err("expired")),
         (present(&theirs, &[&future]).await, Err("not_yet_valid")),
-        (present(&theirs, &[]).await, Err("empty_presentation")),
+        (present(&theirs, &[]).await, Err("missing_credential")),
         (present(&ours, &[&member]).await, Err("wrong_audience")),
     ];
     for (presentation, expected) in table {
@@ -122,7 +122,7 @@ async fn wrong_presentations() {
     world.bari.stored.lock().unwrap().clear();
     world.bari.store(other);
     world.turku.dcp.forget();
-    assert_eq!(call(&world).await.unwrap_err().code(), "empty_presentation");
+    assert_eq!(call(&world).await.unwrap_err().code(), "missing_credential");
 }
 
 #[tokio::test]
