@@ -37,6 +37,29 @@ fn keys_are_listed_for_their_uses() {
 }
 
 #[test]
+fn a_document_that_tells_no_use_of_any_key_leaves_it_open() {
+    let method_of = |more: Value| {
+        let mut document = json!({
+            "id": "did:web:a.example",
+            "verificationMethod": [{"id": "#k1", "publicKeyJwk": jwk(), "publicKeyMultibase": null}],
+        });
+        document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        DidDocument::parse(&document).unwrap()
+    };
+    let uses = [Relationship::Authentication, Relationship::AssertionMethod, Relationship::CapabilityInvocation];
+    let (k1, other) = (method("did:web:a.example#k1"), method("did:web:a.example#k2"));
+    for silent in [json!({}), json!({"authentication": null})] {
+        let document = method_of(silent);
+        assert!(document.methods[0].key.is_ok());
+        assert!(uses.iter().all(|&of| document.allows(of, &k1) && !document.allows(of, &other)));
+    }
+    for telling in [json!({"authentication": []}), json!({"keyAgreement": ["#k1"]})] {
+        let document = method_of(telling);
+        assert!(uses.iter().all(|&of| !document.allows(of, &k1)));
+    }
+}
+
+#[test]
 fn a_document_that_is_none_is_refused() {
     let with = |name: &str, value: Value| {
         let mut document = document();
