@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use identity::Fetched;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LINK, LOCATION};
+use reqwest::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderValue, LINK, LOCATION};
 use reqwest::{Client, Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -48,6 +48,8 @@ pub(crate) struct FetchResponse {
     pub location: Option<String>,
     /// `Cache-Control`.
     pub cache_control: Option<String>,
+    /// `Date`.
+    pub date: Option<String>,
     /// The body.
     pub body: Bytes,
 }
@@ -227,6 +229,7 @@ impl Fetcher {
         let links = links.collect();
         let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (content_type, location, cache_control) = (text(CONTENT_TYPE), text(LOCATION), text(CACHE_CONTROL));
+        let date = text(DATE);
         let mut body = BytesMut::new();
         let mut chunks = answer.bytes_stream();
         while let Some(chunk) = chunks.next().await {
@@ -237,7 +240,7 @@ impl Fetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(FetchResponse { status, links, content_type, location, cache_control, body: body.freeze() })
+        Ok(FetchResponse { status, links, content_type, location, cache_control, date, body: body.freeze() })
     }
 }
 
@@ -329,7 +332,7 @@ impl Resolve for FilteredResolver {
 }
 
 /// Whether the address belongs to the public internet.
-fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),

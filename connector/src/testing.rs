@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity::StaticPeers;
+use identity::{Combined, Identity, StaticPeers};
 use policy_plan::PlanSigner;
 use tempfile::TempDir;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::dcp::DcpServices;
 use crate::fetch::{FetchSettings, Fetcher};
 use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
@@ -17,10 +18,15 @@ use crate::store::{Store, now_ms, secrets};
 
 /// The folder must be kept as long as the installation is used.
 pub(crate) async fn app() -> (TempDir, Arc<App>) {
+    app_with("participant_id = \"did:web:us.example\"", "https://us.example").await
+}
+
+/// An installation with these settings, which others see at `root`. With `identity.did` it has verifiable credentials.
+pub(crate) async fn app_with(settings: &str, root: &str) -> (TempDir, Arc<App>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hansa.toml");
     let data = folder.path().join("data");
-    std::fs::write(&file, format!("participant_id = \"did:web:us.example\"\ndata_dir = {data:?}\n")).unwrap();
+    std::fs::write(&file, format!("data_dir = {data:?}\n{settings}\n")).unwrap();
     let config = Config::load(Some(&file)).unwrap();
     let installation = config.installation().unwrap();
     let database = format!("sqlite://{}", data.join("hansa.db").display());
@@ -35,9 +41,16 @@ pub(crate) async fn app() -> (TempDir, Arc<App>) {
         max_answer_bytes: 1024 * 1024,
     });
     let fetcher = fetcher.unwrap();
+    let dcp = config.identity.did.clone().map(|did| DcpServices::open(&config, did, root, &store).unwrap());
+    let dcp = dcp.map(Arc::new);
+    let peers = StaticPeers::new(Vec::new()).unwrap();
+    let identity: Arc<dyn Identity> = match &dcp {
+        Some(dcp) => Arc::new(Combined::new(peers, dcp.identity.clone())),
+        None => Arc::new(peers),
+    };
     let app = App {
-        identity: Arc::new(StaticPeers::new(Vec::new()).unwrap()),
-        dcp: None,
+        identity,
+        dcp,
         fetcher: fetcher.clone(),
         internal: fetcher,
         decisions: Decisions::default(),
@@ -47,7 +60,7 @@ pub(crate) async fn app() -> (TempDir, Arc<App>) {
         in_flight: InFlight::default(),
         started_at: now_ms(),
         participant: installation.participant_id,
-        dsp_address: "https://us.example/dsp/2025-1".to_owned(),
+        dsp_address: format!("{root}/dsp/2025-1"),
         signaling_address: "http://127.0.0.1:8284".to_owned(),
         store,
         config,

@@ -126,7 +126,8 @@ async fn store_all(
     Ok(())
 }
 
-fn format_name(format: Format) -> &'static str {
+/// The profile of a form, as it is stored and shown.
+pub(crate) fn format_name(format: Format) -> &'static str {
     match format {
         Format::Vc11Jwt => "vc11-sl2021/jwt",
         Format::Vc20Jwt => "vc20-bssl/jwt",

@@ -1,10 +1,15 @@
 //! Verifiable credentials (DCP 1.0.1): our DID and keys, our credential service, our issuer service, and how partners are
 //! verified. The rules are in `identity`; here are its parts put together, and what they keep in the database.
 
+pub(crate) mod diagnosis;
 pub(crate) mod holder;
 pub(crate) mod issuer;
+pub(crate) mod known_issuers;
+pub(crate) mod operate;
+
 mod keys;
 mod trust;
+mod watch;
 
 use std::sync::Arc;
 
@@ -25,6 +30,7 @@ use identity::{Clock, Fetch, SystemClock};
 
 pub(crate) use keys::OwnKeys;
 pub(crate) use trust::StoredTrust;
+pub(crate) use watch::run as watch;
 
 use crate::config::Config;
 use crate::fetch::{FetchSettings, Fetcher};
@@ -50,7 +56,7 @@ pub(crate) struct DcpServices {
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Calls addresses that others named.
-    pub fetch: Arc<dyn Fetch>,
+    pub fetcher: Fetcher,
     /// Our keys.
     pub keys: OwnKeys,
     /// Finds DID documents.
@@ -85,7 +91,8 @@ impl DcpServices {
     pub(crate) fn open(config: &Config, did: Did, root: &str, store: &Store) -> Result<Self, String> {
         let settings = &config.identity;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let fetch: Arc<dyn Fetch> = Arc::new(fetcher(config)?);
+        let fetcher = fetcher(config)?;
+        let fetch: Arc<dyn Fetch> = Arc::new(fetcher.clone());
         let keys =
             OwnKeys::open(did.clone(), services(config, root), FileKeyStore::new(&settings.keys_dir), clock.clone())?;
         let signer = keys.signer();
@@ -175,7 +182,7 @@ impl DcpServices {
             root: root.trim_end_matches('/').to_owned(),
             did,
             clock,
-            fetch,
+            fetcher,
             keys,
             resolver,
             tokens,
@@ -207,7 +214,7 @@ fn fetcher(config: &Config) -> Result<Fetcher, String> {
 }
 
 /// What our DID document announces (DCP 1.0.1, 3.1).
-fn services(config: &Config, root: &str) -> Vec<OwnService> {
+pub(crate) fn services(config: &Config, root: &str) -> Vec<OwnService> {
     let root = root.trim_end_matches('/');
     let service =
         |name: &str, path: &str| OwnService { service_type: name.to_owned(), endpoint: format!("{root}{path}") };

@@ -1,11 +1,15 @@
-//! What operators read of negotiations, agreements and transfers.
+//! What operators read of negotiations, agreements, transfers and credentials.
+
+use sea_orm::{ModelTrait, PrimaryKeyTrait};
 
 use super::process::Process;
 use super::registry::shown;
 use super::{ServiceError, ServiceResult};
 use crate::app::App;
+use crate::store::registry::Registered;
 use crate::store::{
-    ListQuery, Page, agreement, agreements, data_plane, dataset, negotiation, offer, processes, registry, transfer,
+    ListQuery, Page, agreement, agreements, data_plane, dataset, issuance, issuances, negotiation, offer, processes,
+    registry, transfer,
 };
 
 /// How much there is of each kind.
@@ -62,6 +66,36 @@ pub(crate) async fn agreements(app: &App, query: &ListQuery) -> ServiceResult<Pa
 pub(crate) async fn agreement(app: &App, id: &str) -> ServiceResult<agreement::Model> {
     let row = agreements::find_any(app.store.reads(), app.context(), id).await?;
     row.ok_or_else(|| missing("agreement", id))
+}
+
+/// A page of rows that the connector itself keeps, such as credentials.
+pub(crate) async fn rows<E>(app: &App, query: &ListQuery) -> ServiceResult<Page<E::Model>>
+where
+    E: Registered,
+    E::Model: ModelTrait<Entity = E> + Send + Sync,
+{
+    Ok(registry::list::<E>(&app.store, app.context(), query).await?)
+}
+
+/// One such row, or `not_found`; `what` is what it is called.
+pub(crate) async fn row<E>(app: &App, what: &str, id: &str) -> ServiceResult<E::Model>
+where
+    E: Registered,
+    E::PrimaryKey: PrimaryKeyTrait<ValueType = (String, String)>,
+{
+    let row = registry::find::<E>(app.store.reads(), app.context(), id).await?;
+    row.ok_or_else(|| missing(what, id))
+}
+
+/// A page of requests for credentials that we issue.
+pub(crate) async fn issuances(app: &App, query: &ListQuery) -> ServiceResult<Page<issuance::Model>> {
+    Ok(issuances::list(&app.store, app.context(), query).await?)
+}
+
+/// One of them, or `not_found`.
+pub(crate) async fn issuance(app: &App, id: &str) -> ServiceResult<issuance::Model> {
+    let row = issuances::find(&app.store, app.context(), id).await?;
+    row.ok_or_else(|| missing("request for credentials", id))
 }
 
 fn missing(what: &str, id: &str) -> ServiceError {

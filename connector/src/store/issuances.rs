@@ -153,3 +153,15 @@ pub(crate) async fn list_exists(store: &Store, context: &str, list: &str) -> Sto
         .filter(issued_credential::Column::ListId.eq(list));
     Ok(found.one(store.reads()).await?.is_some())
 }
+
+/// When the last of the credentials that we issued expires, seconds since 1970.
+pub(crate) async fn last_expiry(store: &Store, context: &str) -> StoreResult<Option<i64>> {
+    let last: Option<Option<i64>> = issued_credential::Entity::find()
+        .select_only()
+        .column_as(issued_credential::Column::ValidUntil.max(), "last")
+        .filter(issued_credential::Column::Context.eq(context))
+        .into_tuple()
+        .one(store.reads())
+        .await?;
+    Ok(last.flatten())
+}

@@ -1,4 +1,4 @@
-//! What the handlers of datasets, policies, offers, partners, data planes and webhooks share.
+//! What the handlers of datasets, policies, offers, partners, data planes, webhooks and trusted issuers share.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};

@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    BASE, agreements, data_planes, datasets, events, negotiations, offers, partner_catalog, partners, policies, status,
-    transfers, webhooks,
+    BASE, agreements, credential_requests, credentials, data_planes, datasets, diagnosis, events, identity, issuances,
+    negotiations, offers, partner_catalog, partners, policies, status, transfers, trust, webhooks,
 };
 use crate::http::problem::{PROBLEM_JSON, ProblemDocument};
 
@@ -38,6 +38,10 @@ macro_rules! routes {
                 (name = "negotiations", description = "Contract negotiations, in both roles"),
                 (name = "agreements", description = "Concluded agreements"),
                 (name = "transfers", description = "Transfer processes, in both roles"),
+                (name = "identity", description = "Our DID and its keys"),
+                (name = "credentials", description = "Verifiable credentials that we hold, ask for and are offered"),
+                (name = "issuance", description = "Verifiable credentials that we issue"),
+                (name = "trust", description = "Issuers whose credentials count"),
                 (name = "data planes", description = "The services that move the data"),
                 (name = "events", description = "What happened, as a list or a stream"),
                 (name = "webhooks", description = "Events posted to receivers")
@@ -77,6 +81,7 @@ routes!(
     partners::remove,
     partner_catalog::page,
     partner_catalog::show,
+    diagnosis::partner,
     negotiations::list,
     negotiations::create,
     negotiations::show,
@@ -87,6 +92,30 @@ routes!(
     transfers::create,
     transfers::show,
     transfers::command,
+    identity::show,
+    identity::rotate,
+    identity::revoke,
+    credentials::list,
+    credentials::verify,
+    credentials::show,
+    credentials::accept,
+    credentials::remove,
+    credential_requests::list,
+    credential_requests::create,
+    credential_requests::show,
+    credential_requests::offers,
+    credential_requests::offer,
+    issuances::list,
+    issuances::show,
+    issuances::approve,
+    issuances::reject,
+    issuances::issued,
+    issuances::show_issued,
+    issuances::revoke,
+    trust::list,
+    trust::show,
+    trust::replace,
+    trust::remove,
     data_planes::list,
     data_planes::show,
     data_planes::replace,
@@ -160,11 +189,14 @@ impl Modify for Problems {
                 }
                 if method != "GET" {
                     problems.push(("409", "The present state does not allow it, or the id is taken or in use"));
+                } else if tagged(operation, &["identity", "credentials", "issuance", "trust"]) {
+                    problems.push(("409", "Verifiable credentials are not set up here"));
                 }
                 for (status, text) in problems {
                     operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem(text).into());
                 }
-                for response in operation.responses.responses.iter_mut().filter(|(status, _)| status.starts_with('5')) {
+                let bare = |status: &str| status.starts_with('5') || status == "409";
+                for response in operation.responses.responses.iter_mut().filter(|(status, _)| bare(status)) {
                     if let (_, RefOr::T(response)) = response {
                         *response = problem(&response.description);
                     }
@@ -172,6 +204,10 @@ impl Modify for Problems {
             }
         }
     }
+}
+
+fn tagged(operation: &Operation, tags: &[&str]) -> bool {
+    operation.tags.iter().flatten().any(|tag| tags.contains(&tag.as_str()))
 }
 
 fn problem(text: &str) -> Response {
@@ -295,6 +331,12 @@ mod tests {
         reads::<inputs::PartnerInput>(&example("PartnerInput"));
         reads::<inputs::DataPlaneInput>(&example("DataPlaneInput"));
         reads::<inputs::WebhookInput>(&example("WebhookInput"));
+        reads::<inputs::TrustedIssuerInput>(&example("TrustedIssuerInput"));
+        reads::<identity::RotationInput>(&example("Rotation"));
+        reads::<identity::NothingInput>(&example("Nothing"));
+        reads::<issuances::ReasonInput>(&example("Reason"));
+        reads::<credentials::VerificationInput>(&example("Verification"));
+        reads::<credential_requests::RequestInput>(&example("NewCredentialRequest"));
         reads::<negotiations::NegotiationInput>(&example("NegotiationInput"));
         reads::<transfers::TransferInput>(&example("TransferInput"));
     }

@@ -4,11 +4,16 @@
 mod agreements;
 mod auth;
 mod body;
+mod credential_requests;
+mod credentials;
 mod crud;
 mod data_planes;
 mod datasets;
+mod diagnosis;
 mod document;
 mod events;
+mod identity;
+mod issuances;
 mod negotiations;
 mod offers;
 mod partner_catalog;
@@ -18,6 +23,7 @@ mod processes;
 mod query;
 mod status;
 mod transfers;
+mod trust;
 mod webhooks;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What operators keep: datasets, policies, offers, partners, data planes and webhooks. Every kind is checked in a module
+//! What operators keep: datasets, policies, offers, partners, data planes, webhooks and trusted issuers. Every kind is checked in a module
 //! of its own ([`Resource`]); reading, writing, removing and the events about it are the same for all.
 
 mod data_planes;
@@ -6,6 +6,7 @@ mod datasets;
 mod offers;
 mod partners;
 mod policies;
+mod trusted_issuers;
 mod webhooks;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ pub(crate) use datasets::DatasetInput;
 pub(crate) use offers::{DecisionMode, OfferInput};
 pub(crate) use partners::{AddressInput, PartnerInput};
 pub(crate) use policies::PolicyInput;
+pub(crate) use trusted_issuers::TrustedIssuerInput;
 pub(crate) use webhooks::WebhookInput;
 
 /// Longest title or name for people, in bytes.

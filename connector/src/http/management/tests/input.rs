@@ -16,6 +16,15 @@ const WRITES: &[(&str, &str)] = &[
     ("PUT", "/data-planes/dp"),
     ("POST", "/negotiations/n/offer"),
     ("POST", "/transfers/t/suspend"),
+    ("POST", "/identity/rotate"),
+    ("POST", "/identity/keys/k/revoke"),
+    ("POST", "/credentials/verify"),
+    ("POST", "/credentials/c/accept"),
+    ("POST", "/credential-requests"),
+    ("POST", "/issuances/i/approve"),
+    ("POST", "/issuances/i/reject"),
+    ("POST", "/issued-credentials/c/revoke"),
+    ("PUT", "/trusted-issuers/did%3Aweb%3Ax"),
 ];
 
 #[actix_web::test]
@@ -182,7 +191,7 @@ fn places(value: &Value, at: &str, all: &mut Vec<String>) {
 
 #[actix_web::test]
 async fn whatever_stands_anywhere_is_taken_or_refused_clearly() {
-    let api = Api::new().await;
+    let api = super::identity::api().await;
     let description = serde_json::to_value(crate::http::management::document::document()).unwrap();
     let odd = [
         Value::Null,
@@ -208,6 +217,11 @@ async fn whatever_stands_anywhere_is_taken_or_refused_clearly() {
         ("POST", "/negotiations", "NegotiationInput"),
         ("POST", "/transfers", "TransferInput"),
         ("POST", "/negotiations/x/terminate", "Command"),
+        ("POST", "/identity/rotate", "Rotation"),
+        ("POST", "/credentials/verify", "Verification"),
+        ("POST", "/credential-requests", "NewCredentialRequest"),
+        ("POST", "/issuances/x/reject", "Reason"),
+        ("PUT", "/trusted-issuers/did%3Aweb%3Ax", "TrustedIssuerInput"),
     ];
     let mut refused = 0;
     for (method, path, schema) in writes {
@@ -219,7 +233,8 @@ async fn whatever_stands_anywhere_is_taken_or_refused_clearly() {
             let mut body = example.clone();
             *body.pointer_mut(pointer).unwrap() = value.clone();
             let answer = api.call(method, path, Some(body)).await;
-            assert!(answer.status < 500, "{method} {path} {pointer} = {value}: {}", answer.body);
+            let of_partner = answer.status == 502 && answer.body["fault"] == "peer";
+            assert!(answer.status < 500 || of_partner, "{method} {path} {pointer} = {value}: {}", answer.body);
             if answer.status >= 400 {
                 refused += 1;
                 assert!(answer.body["code"].is_string() && answer.body["detail"].is_string(), "{path} {pointer}");

@@ -2,6 +2,7 @@
 
 mod access;
 mod events;
+mod identity;
 mod input;
 mod processes;
 mod registry;
