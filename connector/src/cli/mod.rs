@@ -5,12 +5,15 @@ mod agreement;
 mod arguments;
 mod catalog;
 mod client;
+mod credential;
+mod doctor;
 mod download;
 mod event;
 mod failure;
 #[cfg(test)]
 mod fake;
 mod get;
+mod identity;
 mod init;
 mod negotiation;
 mod partner;
@@ -21,6 +24,7 @@ mod show;
 mod sse;
 mod status;
 mod transfer;
+mod trust;
 mod wait;
 
 use std::io::Write as _;
@@ -28,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use arguments::{Arguments, Command, ConfigCommand, Connection};
+use arguments::{Arguments, Command, ConfigCommand, Connection, IdentityCommand};
 use client::Client;
 use failure::{Failure, Outcome};
 use show::Printer;
@@ -55,6 +59,9 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Command::Config { command: ConfigCommand::Reference } => show::text(&config::reference()),
         Command::Config { command: ConfigCommand::Check(options) } => serve::check(options.config.as_deref()),
         Command::Completions { shell } => completions(shell),
+        Command::Identity { command: IdentityCommand::Init(options) } => {
+            identity::init(&options, Printer { json: arguments.connection.json })
+        }
         command => remote(command, &arguments.connection),
     }
 }
@@ -76,10 +83,14 @@ fn remote(command: Command, connection: &Connection) -> Outcome {
             Command::Agreement { command } => agreement::run(&client, print, command).await,
             Command::Agreements(options) => agreement::list(&client, print, &options).await,
             Command::Catalog(options) => catalog::show(&client, print, &options).await,
+            Command::Credential { command } => credential::run(&client, print, command).await,
             Command::DataPlane { command } => registry::data_planes(&client, print, command).await,
             Command::Dataset { command } => registry::datasets(&client, print, command).await,
+            Command::Doctor(options) => doctor::run(&client, print, &options).await,
             Command::Events(options) => event::run(&client, print, &options).await,
             Command::Get(options) => get::get(&client, print, &options).await,
+            Command::Identity { command } => identity::run(&client, print, command).await,
+            Command::Issuance { command } => credential::issuance(&client, print, command).await,
             Command::Negotiate(options) => negotiation::begin(&client, print, &options).await,
             Command::Negotiation { command } => negotiation::run(&client, print, command).await,
             Command::Negotiations(options) => negotiation::list(&client, print, &options).await,
@@ -89,6 +100,7 @@ fn remote(command: Command, connection: &Connection) -> Outcome {
             Command::Status => status::show(&client, print).await,
             Command::Transfer(options) => transfer::run(&client, print, options).await,
             Command::Transfers(options) => transfer::list(&client, print, &options).await,
+            Command::Trust { command } => trust::run(&client, print, command).await,
             Command::Webhook { command } => registry::webhooks(&client, print, command).await,
             Command::Completions { .. } | Command::Config { .. } | Command::Init(_) | Command::Serve(_) => Ok(()),
         }

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod identity;
 mod process;
 mod registry;
 
@@ -8,6 +9,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
+pub(super) use identity::{
+    CredentialCommand, CredentialList, Doctor, ExportIdentity, IdAndWhy, IdentityCommand, InitIdentity,
+    IssuanceCommand, IssuanceList, NewTrust, RequestCredentials, RequestList, RotateKey, TrustCommand,
+    VerifyCredential,
+};
 pub(super) use process::{
     AgreementCommand, AgreementList, Get, Id, IdAndOffer, IdAndReason, Many, Negotiate, NegotiationCommand,
     ProcessList, Transfer, TransferCommand,
@@ -97,6 +103,28 @@ pub(super) enum Command {
     Partner {
         #[command(subcommand)]
         command: PartnerCommand,
+    },
+    /// What stands between us and a partner, step by step, and which side must act
+    Doctor(Doctor),
+    /// Our DID and its keys
+    Identity {
+        #[command(subcommand)]
+        command: IdentityCommand,
+    },
+    /// Verifiable credentials: ask for, hold, verify, revoke
+    Credential {
+        #[command(subcommand)]
+        command: CredentialCommand,
+    },
+    /// As issuer: who asks us for credentials, and what we issued
+    Issuance {
+        #[command(subcommand)]
+        command: IssuanceCommand,
+    },
+    /// Issuers whose credentials count
+    Trust {
+        #[command(subcommand)]
+        command: TrustCommand,
     },
     /// Data planes
     DataPlane {
