@@ -51,7 +51,10 @@ async fn claims_are_folded_into_a_credential_that_leaves_members_out() {
 #[tokio::test]
 async fn what_issuers_in_the_field_write_is_accepted() {
     let world = World::new();
-    let cases: [Case<'_>; 5] = [
+    let id = world.vc11()["vc"]["id"].clone();
+    assert!(id.is_string());
+    let cases: [Case<'_>; 6] = [
+        ("sub names the credential", "/sub", Some(id), ""),
         ("another jti than id", "/jti", Some(json!("other")), ""),
         ("no VerifiableCredential", "/vc/type", Some(json!(["MembershipCredential"])), ""),
         ("one type as string", "/vc/type", Some(json!("MembershipCredential")), ""),
