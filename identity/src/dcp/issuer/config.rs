@@ -35,6 +35,15 @@ impl Profile {
             Self::Vc20 => Format::Vc20Jwt,
         }
     }
+
+    /// The name of that form in a CredentialMessage. DCP leaves the names open; every holder in the field takes these, only
+    /// newer ones take the alias.
+    pub fn format_name(self) -> &'static str {
+        match self {
+            Self::Vc11 => "VC1_0_JWT",
+            Self::Vc20 => "VC2_0_JOSE",
+        }
+    }
 }
 
 /// Who decides about a request.

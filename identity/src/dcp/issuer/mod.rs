@@ -233,7 +233,7 @@ impl Issuer {
             credentials.push(CredentialContainer {
                 credential_type: credential.credential_type.clone(),
                 payload: json!(issue(&new, &*self.signer).await?),
-                format: credential.profile.alias().to_owned(),
+                format: credential.profile.format_name().to_owned(),
             });
         }
         Ok(CredentialMessage {

@@ -20,7 +20,7 @@ pub struct CredentialContainer {
     pub credential_type: String,
     /// The credential: a JWT, or JSON-LD as a string or an object.
     pub payload: Value,
-    /// What the sender calls the form: a profile (`vc11-sl2021/jwt`), `jwt`, `json-ld`. The content decides.
+    /// What the sender calls the form: `VC1_0_JWT`, a profile (`vc11-sl2021/jwt`), `jwt`, `json-ld`. The content decides.
     pub format: String,
 }
 

@@ -86,7 +86,7 @@ async fn what_is_issued_is_stored_by_the_holder() {
     let planned = issuer.plan(&accepted.credentials);
     assert_eq!((planned[0].profile, planned[0].valid_until), (Profile::Vc11, NOW + 3600));
     let message = issuer.issue(&accepted.holder, "configured", &accepted.issuer_pid, &planned).await.unwrap();
-    assert_eq!(message.credentials[1].format, "vc20-bssl/jwt");
+    assert_eq!([&message.credentials[0].format, &message.credentials[1].format], ["VC1_0_JWT", "VC2_0_JOSE"]);
     let message = CredentialMessage::parse(&message.to_json()).unwrap();
     let holder = world.bari.holder(true);
     let intake = holder.receive(&did(AUTHORITY), &message, None, &world.bari.credentials).await.unwrap();
