@@ -69,11 +69,11 @@ fn rotated(identity: &Value) -> String {
 /// What people read at a glance: without the document and the keys themselves.
 fn shorten(identity: &mut Value) {
     let Some(members) = identity.as_object_mut() else { return };
-    members.remove("document");
+    members.shift_remove("document");
     let keys = members.get_mut("keys").and_then(Value::as_array_mut);
     for key in keys.into_iter().flatten().filter_map(Value::as_object_mut) {
-        key.remove("publicKeyJwk");
-        key.remove("method");
+        key.shift_remove("publicKeyJwk");
+        key.shift_remove("method");
     }
 }
 

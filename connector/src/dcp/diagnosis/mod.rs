@@ -209,6 +209,11 @@ fn quoted(text: &str) -> String {
     text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// So many of them, in words.
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("one {what}") } else { format!("{count} {what}s") }
+}
+
 /// Waits no longer than a step may take.
 async fn limited<T>(work: impl Future<Output = T>) -> Result<T, String> {
     tokio::time::timeout(STEP_LIMIT, work).await.map_err(|_| format!("no answer within {} s", STEP_LIMIT.as_secs()))

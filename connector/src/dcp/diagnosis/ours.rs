@@ -6,7 +6,7 @@ use identity::scope::Selector;
 use policy_plan::instant_text;
 use serde_json::Value;
 
-use super::{Patient, Side, Step, limited, quoted};
+use super::{Patient, Side, Step, counted, limited, quoted};
 use crate::dcp::known_issuers;
 use crate::service::ServiceResult;
 use crate::store::credentials;
@@ -153,10 +153,8 @@ impl Patient<'_> {
             }
         }
         let more = if has_registry { " and those of a registry" } else { "" };
-        Step::ok(
-            NAME,
-            format!("we trust {} issuers{more}, for what we ask of others and for what we hold", known.len()),
-        )
+        let issuers = counted(known.len(), "trusted issuer");
+        Step::ok(NAME, format!("{issuers}{more}, for what we ask of others and for what we hold"))
     }
 }
 

@@ -8,7 +8,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 use url::Url;
 
-use super::{Patient, Side, Step, limited, quoted};
+use super::{Patient, Side, Step, counted, limited, quoted};
 use crate::fetch::{FetchError, is_public};
 use crate::service::partner::Address;
 
@@ -76,7 +76,8 @@ impl Patient<'_> {
                 let services: Vec<&str> =
                     document.services.iter().flat_map(|service| &service.types).map(String::as_str).collect();
                 let services = if services.is_empty() { "no service".to_owned() } else { services.join(", ") };
-                let text = format!("the DID document names {} keys and {}", document.methods.len(), quoted(&services));
+                let keys = counted(document.methods.len(), "key");
+                let text = format!("the DID document names {keys} and {}", quoted(&services));
                 (Step::ok(NAME, text), Some(document))
             }
             Ok(Err(error)) => (Step::failed(NAME, Side::Partner, error.to_string()), None),
@@ -165,7 +166,12 @@ impl Patient<'_> {
 pub(super) fn unreached(name: &'static str, what: &str, error: &FetchError) -> Step {
     let said = quoted(&error.message);
     if error.forbidden {
-        let text = format!("{what} is not called: {said}");
+        let settings = match name {
+            "versions" | "token" => "`partners.danger_allow_private_addresses`",
+            _ => "`identity.danger_allow_loopback` and `identity.danger_allow_http`",
+        };
+        let text =
+            format!("{what} is not called: {said}; it needs another address, or in a closed network our {settings}");
         return Step::failed(name, Side::Either, text);
     }
     if said.contains("certificate") {

@@ -88,9 +88,11 @@ pub(super) struct ContentView {
     #[schema(value_type = Vec<Object>)]
     subjects: Vec<Map<String, Value>>,
     /// Where its status is found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
     status: Vec<Value>,
     /// The schemas that it keeps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
     schemas: Vec<Value>,
 }
