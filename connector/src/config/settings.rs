@@ -201,7 +201,7 @@ pub const SETTINGS: &[Setting] = &[
         "identity.trusted_issuers_file",
         Kind::Path,
         None,
-        "JSON file with a list of the same entries; read again when it changes.",
+        "JSON file with further ones: `{\"issuers\": [{\"did\": …, \"credentials\": [{\"type\": …, \"claims\": […]}]}]}`, `claims` left out for all; read again when it changes.",
     ),
     setting(
         "identity.trusted_issuers_registry",

@@ -126,9 +126,12 @@ async fn decide(
     let requested: Vec<String> = serde_json::from_str(&row.requested).map_err(ServiceError::internal)?;
     let holder: Did = row.holder.parse().map_err(ServiceError::internal)?;
     let mut planned = issuer.plan(&requested);
+    let supported = issuer.metadata().credentials_supported;
     let mut issued = Vec::with_capacity(planned.len());
     for plan in &mut planned {
-        issued.push(place(app, dcp, row, plan).await?);
+        let kind = supported.iter().find(|object| object.id == plan.object);
+        let kind = kind.and_then(|object| object.credential_type.clone()).unwrap_or_default();
+        issued.push(place(app, dcp, row, plan, kind).await?);
     }
     let message = issuer.issue(&holder, &row.holder_pid, &row.id, &planned).await;
     let message = message.map_err(|error| ServiceError::operator(error.code(), error.to_string()))?;
@@ -146,6 +149,7 @@ async fn place(
     dcp: &DcpServices,
     row: &issuance::Model,
     plan: &mut Planned,
+    kind: String,
 ) -> ServiceResult<issued_credential::Model> {
     let (kind, prefix) = match plan.profile {
         Profile::Vc20 => (StatusKind::Bitstring, "b"),
@@ -168,7 +172,7 @@ async fn place(
         id: plan.id.clone(),
         issuance_id: row.id.clone(),
         holder: row.holder.clone(),
-        kind: plan.object.clone(),
+        kind,
         format: plan.profile.alias().to_owned(),
         list_id,
         list_index: index,

@@ -40,7 +40,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
             tracing::warn!(%error, "the credentials of running transfers could not be checked");
         }
         round += 1;
-        if round % FORGET_EACH == 0 {
+        if round.is_multiple_of(FORGET_EACH) {
             forget_tokens(&app, &dcp).await;
         }
     }
@@ -74,12 +74,7 @@ async fn look(app: &Arc<App>, dcp: &DcpServices, unknown: &mut HashMap<String, i
 }
 
 /// What stands against a credential now, if anything.
-async fn judge(
-    dcp: &DcpServices,
-    credential: &Value,
-    key: &str,
-    unknown: &mut HashMap<String, i64>,
-) -> Option<Fallen> {
+async fn judge(dcp: &DcpServices, credential: &Value, key: &str, unknown: &mut HashMap<String, i64>) -> Option<Fallen> {
     let text = |name: &str| credential.get(name).and_then(Value::as_str).unwrap_or_default();
     let types = credential.get("type").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let name = types.first().and_then(Value::as_str).unwrap_or("credential");
