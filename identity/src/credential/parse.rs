@@ -75,6 +75,17 @@ pub(crate) fn open<'a>(value: &'a Value, envelope: &Envelope) -> Result<Secured<
     }
 }
 
+/// Whether no context speaks of a data model, as opposed to one in the wrong place.
+fn tells_no_model(document: &Map<String, Value>) -> bool {
+    let tells = |context: &Value| matches!(context.as_str(), Some(CONTEXT_V1 | CONTEXT_V2));
+    match document.get("@context") {
+        None => true,
+        Some(only @ Value::String(_)) => !tells(only),
+        Some(Value::Array(contexts)) => !contexts.iter().any(tells),
+        Some(_) => false,
+    }
+}
+
 /// Which data model the first context stands for.
 pub(crate) fn model(document: &Map<String, Value>) -> Option<Model> {
     let first = match document.get("@context")? {
@@ -197,6 +208,9 @@ fn read(format: Format, document: Map<String, Value>, period: Period) -> Result<
         (Some(found), Some(expected)) if found != expected => {
             return Err(bad("has the first context of another data model than its form"));
         }
+        // In a JWT of VC 1.1 the claim `vc` already says what it is, members are read by their names and nothing is expanded; and
+        // there are issuers that leave the context out or write something else there, as the conformance kit does.
+        (None, Some(Model::V1)) if tells_no_model(&document) => {}
         (None, _) => return Err(bad("has no context of VC Data Model 1.1 or 2.0 in first place")),
         _ => {}
     }
@@ -205,7 +219,7 @@ fn read(format: Format, document: Map<String, Value>, period: Period) -> Result<
     if !fits {
         return Err(bad("has no `type`, or too many or too long ones"));
     }
-    // In a JWT of VC 1.1 the claim `vc` already says what it is, and there are issuers that leave the type out.
+    // For the same reason, there are issuers that leave the type out.
     if format != Format::Vc11Jwt && !types.iter().any(|name| name == "VerifiableCredential") {
         return Err(bad("has not the type `VerifiableCredential`"));
     }

@@ -53,7 +53,9 @@ async fn what_issuers_in_the_field_write_is_accepted() {
     let world = World::new();
     let id = world.vc11()["vc"]["id"].clone();
     assert!(id.is_string());
-    let cases: [Case<'_>; 6] = [
+    let cases: [Case<'_>; 8] = [
+        ("another context", "/vc/@context", Some(json!("urn:uuid:1")), ""),
+        ("no context", "/vc/@context", None, ""),
         ("sub names the credential", "/sub", Some(id), ""),
         ("another jti than id", "/jti", Some(json!("other")), ""),
         ("no VerifiableCredential", "/vc/type", Some(json!(["MembershipCredential"])), ""),
@@ -88,7 +90,7 @@ async fn each_rule_of_data_model_1_refuses_by_its_code() {
     let cases: [Case<'_>; 27] = [
         ("vc is no object", "/vc", Some(json!("x")), "bad_credential"),
         ("vp beside vc", "/vp", Some(json!({})), "bad_credential"),
-        ("no context", "/vc/@context", None, "bad_credential"),
+        ("an object as context", "/vc/@context", Some(json!({})), "bad_credential"),
         ("context of 2.0", "/vc/@context", Some(context2), "bad_credential"),
         ("context in second place", "/vc/@context", Some(json!(["x", super::parse::CONTEXT_V1])), "bad_credential"),
         ("no type", "/vc/type", None, "bad_credential"),
