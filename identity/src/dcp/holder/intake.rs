@@ -80,6 +80,13 @@ impl Holder {
             }
             Some(_) => false,
             None if accepted => false,
+            // A message that names no request could never be told from one that went astray.
+            None if message.holder_pid.is_none() => {
+                return Err(DcpError::forbidden(
+                    "unsolicited",
+                    "the CredentialMessage names no request by `holderPid`",
+                ));
+            }
             None if self.settings.unsolicited == Unsolicited::Hold && message.outcome == Outcome::Issued => true,
             None => {
                 return Err(DcpError::forbidden("unsolicited", "no request is open here with that `holderPid`"));
