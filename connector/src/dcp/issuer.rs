@@ -129,9 +129,9 @@ async fn decide(
     let supported = issuer.metadata().credentials_supported;
     let mut issued = Vec::with_capacity(planned.len());
     for plan in &mut planned {
-        let kind = supported.iter().find(|object| object.id == plan.object);
-        let kind = kind.and_then(|object| object.credential_type.clone()).unwrap_or_default();
-        issued.push(place(app, dcp, row, plan, kind).await?);
+        let object = supported.iter().find(|object| object.id == plan.object);
+        let credential_type = object.and_then(|object| object.credential_type.clone()).unwrap_or_default();
+        issued.push(place(app, dcp, row, plan, credential_type).await?);
     }
     let message = issuer.issue(&holder, &row.holder_pid, &row.id, &planned).await;
     let message = message.map_err(|error| ServiceError::operator(error.code(), error.to_string()))?;
@@ -149,7 +149,7 @@ async fn place(
     dcp: &DcpServices,
     row: &issuance::Model,
     plan: &mut Planned,
-    kind: String,
+    credential_type: String,
 ) -> ServiceResult<issued_credential::Model> {
     let (kind, prefix) = match plan.profile {
         Profile::Vc20 => (StatusKind::Bitstring, "b"),
@@ -172,7 +172,7 @@ async fn place(
         id: plan.id.clone(),
         issuance_id: row.id.clone(),
         holder: row.holder.clone(),
-        kind,
+        kind: credential_type,
         format: plan.profile.alias().to_owned(),
         list_id,
         list_index: index,
