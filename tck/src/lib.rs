@@ -7,7 +7,7 @@
 //! - [`management`] and [`events`] are what an operator's automation uses,
 //! - [`peer`] is a participant without a connector: it answers and sends the messages that a test wants,
 //! - [`recorder`] and [`schemas`] record what the binaries send and compare it with the published JSON Schemas,
-//! - [`driver`] plays the operator for the kit of the Dataspace Protocol.
+//! - [`driver`] runs the official kits, and plays the operator for that of the Dataspace Protocol.
 
 pub mod binaries;
 pub mod driver;

@@ -123,6 +123,11 @@ pub fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
+/// The same by the name of the host, as in a did:web.
+pub fn url_by_name(port: u16) -> String {
+    format!("http://localhost:{port}")
+}
+
 async fn handle(request: HttpRequest, body: web::Bytes, handler: web::Data<Handler>) -> HttpResponse {
     let headers = request
         .headers()

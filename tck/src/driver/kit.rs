@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
+use super::Plan;
 use crate::{Context as _, Error, Result};
 
 /// No run takes longer; each wait of the kit has a limit of its own.
@@ -23,24 +24,20 @@ pub enum Verdict {
     Skip,
 }
 
-/// Runs the tests and prints the result of each, or with `verbose` everything that the kit prints. Gives back the verdict
-/// on each test, by the kit's name for it.
-pub(super) async fn run(
-    script: &Path,
-    settings: &Path,
-    only: Option<&str>,
-    verbose: bool,
-) -> Result<Vec<(String, Verdict)>> {
-    let mut child = Command::new(script)
-        .arg("dsp")
+/// Runs the tests of a kit, or of a part of it (`dcp/issuance.cs`), and prints the result of each, or with `verbose`
+/// everything that the kit prints. Gives back the verdict on each test, by the kit's name for it.
+pub(super) async fn run(plan: &Plan, kit: &str, settings: &Path) -> Result<Vec<(String, Verdict)>> {
+    let verbose = plan.verbose;
+    let mut child = Command::new(&plan.kit)
+        .arg(kit)
         .arg(settings)
-        .args(only)
+        .args(&plan.only)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(if verbose { Stdio::inherit() } else { Stdio::null() })
         .kill_on_drop(true)
         .spawn()
-        .context(script.display())?;
+        .context(plan.kit.display())?;
     let output = child.stdout.take().context("no pipe to the kit")?;
     let read = async {
         let mut verdicts = Vec::new();
@@ -64,7 +61,7 @@ pub(super) async fn run(
     Ok(verdicts)
 }
 
-/// Reads `TEST PASS CN:01-01: what it is about`.
+/// Reads `TEST PASS CN:01-01: what it is about`, or `TEST FAIL 6.2 Endpoint Discovery | why`.
 fn verdict(line: &str) -> Option<(String, Verdict)> {
     let (verdict, name) = line.strip_prefix("TEST ")?.split_once(' ')?;
     let verdict = match verdict {
@@ -72,6 +69,7 @@ fn verdict(line: &str) -> Option<(String, Verdict)> {
         "SKIP" => Verdict::Skip,
         _ => Verdict::Fail,
     };
+    let name = name.split(" | ").next().unwrap_or(name);
     let id = name.split(": ").next().unwrap_or(name);
     Some((id.to_owned(), verdict))
 }
@@ -86,6 +84,10 @@ mod tests {
         assert_eq!(read("TEST PASS CN:01-01: Verify something").as_deref(), Some("CN:01-01 Pass"));
         assert_eq!(read("TEST FAIL TP_C:03-01: Verify | AssertionError: x").as_deref(), Some("TP_C:03-01 Fail"));
         assert_eq!(read("TEST SKIP TP:02-04: Verify | is @Disabled").as_deref(), Some("TP:02-04 Skip"));
+        assert_eq!(
+            read("TEST SKIP 5.4.1.2 Verify a request | is @Disabled").as_deref(),
+            Some("5.4.1.2 Verify a request Skip")
+        );
         assert_eq!(read("RESULT found=67"), None);
     }
 }

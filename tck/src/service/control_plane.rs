@@ -5,12 +5,13 @@ use std::process::Command;
 
 use serde::Serialize;
 
+use super::credentials::{Credentials, IssuedType};
 use super::{folder, ready, write, write_toml};
 use crate::binaries::Binaries;
 use crate::management::Management;
 use crate::process::Process;
 use crate::server::url;
-use crate::{Result, ports};
+use crate::{Context as _, Result, ports};
 
 /// What one control plane is to be like. Everything else is as a new installation has it.
 #[derive(Clone, Debug)]
@@ -19,12 +20,16 @@ pub struct ControlPlaneSettings {
     pub participant: String,
     /// The participants that we know by a token.
     pub peers: Vec<StaticPeer>,
+    /// How we know others by verifiable credentials; without it we do not.
+    pub credentials: Option<Credentials>,
     /// Database; a new SQLite file when nothing is said.
     pub database: Option<String>,
     /// Port for partners; a free one when nothing is said.
     pub port: Option<u16>,
     /// Address that partners are told, when it is not that port.
     pub public_url: Option<String>,
+    /// Partners may be on loopback, where everything is here.
+    pub private_partners: bool,
     /// What is logged; more than usual, unless something else is said.
     pub log: &'static str,
 }
@@ -32,8 +37,16 @@ pub struct ControlPlaneSettings {
 impl ControlPlaneSettings {
     /// A participant with these peers.
     pub fn new(participant: &str, peers: Vec<StaticPeer>) -> Self {
-        let log = "info,connector=debug";
-        Self { participant: participant.to_owned(), peers, database: None, port: None, public_url: None, log }
+        Self {
+            participant: participant.to_owned(),
+            peers,
+            credentials: None,
+            database: None,
+            port: None,
+            public_url: None,
+            private_partners: true,
+            log: "info,connector=debug",
+        }
     }
 }
 
@@ -63,6 +76,8 @@ struct File<'a> {
     management: Private,
     signaling: Private,
     identity: Identity<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<Issuer<'a>>,
     partners: Partners,
     log: Log,
 }
@@ -87,9 +102,19 @@ struct Private {
 #[derive(Serialize)]
 struct Identity<'a> {
     danger_static_peers: &'a [StaticPeer],
+    #[serde(flatten)]
+    credentials: Option<&'a Credentials>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sts_client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sts_client_secret: Option<&'a str>,
 }
 
-/// Everything is on loopback, which a connector does not reach out to unless told so.
+#[derive(Serialize)]
+struct Issuer<'a> {
+    credentials: &'a [IssuedType],
+}
+
 #[derive(Serialize)]
 struct Partners {
     danger_allow_private_addresses: bool,
@@ -139,6 +164,9 @@ impl ControlPlane {
         write(&home.join("signaling.token"), &signaling_token)?;
         let private = |port, name: &str| Private { listen: listen(port), token_file: home.join(name) };
         let database = settings.database.unwrap_or_else(|| format!("sqlite://{}", home.join("hansa.db").display()));
+        let credentials = settings.credentials.as_ref();
+        let client = credentials.and_then(|credentials| credentials.token_client.as_ref());
+        let issued = credentials.map_or(&[][..], |credentials| &credentials.issues);
         let file = File {
             participant_id: &settings.participant,
             data_dir: &home,
@@ -146,8 +174,14 @@ impl ControlPlane {
             dsp: Dsp { listen: listen(ports.dsp), public_url: public_url.clone() },
             management: private(ports.management, "management.token"),
             signaling: private(ports.signaling, "signaling.token"),
-            identity: Identity { danger_static_peers: &settings.peers },
-            partners: Partners { danger_allow_private_addresses: true },
+            identity: Identity {
+                danger_static_peers: &settings.peers,
+                credentials,
+                sts_client_id: client.map(|(id, _)| id.as_str()),
+                sts_client_secret: client.map(|(_, secret)| secret.as_str()),
+            },
+            issuer: (!issued.is_empty()).then_some(Issuer { credentials: issued }),
+            partners: Partners { danger_allow_private_addresses: settings.private_partners },
             log: Log { filter: settings.log },
         };
         write_toml(&home.join("hansa.toml"), &file)?;
@@ -178,6 +212,28 @@ impl ControlPlane {
     /// Where the endpoints of DSP 2025-1 begin, on its own port.
     pub fn base(&self) -> String {
         format!("{}/dsp/2025-1", url(self.ports.dsp))
+    }
+
+    /// Where operators and our own programs call it.
+    pub fn management(&self) -> String {
+        url(self.ports.management)
+    }
+
+    /// What its log says about settings that switch a protection off.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or says nothing of the kind.
+    pub fn dangers(&self) -> Result<Vec<String>> {
+        let log = self.folder.join("hansa.log");
+        let text = std::fs::read_to_string(&log).context(log.display())?;
+        let said: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("WARN"))
+            .filter_map(|line| line.split_once('`')?.1.split_once('`'))
+            .filter(|(setting, _)| setting.contains(".danger_"))
+            .map(|(setting, meaning)| format!("`{setting}`{meaning}"))
+            .collect();
+        if said.is_empty() { Err(crate::Error::new(format!("{}: no warning", log.display()))) } else { Ok(said) }
     }
 
     /// Where data planes call it.

@@ -1,6 +1,7 @@
 //! Starts the two programs that ship, on free ports of loopback, with configuration and data in one folder.
 
 mod control_plane;
+mod credentials;
 mod data_plane;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use control_plane::{ControlPlane, ControlPlaneSettings, StaticPeer};
+pub use credentials::{Credentials, IssuedType, TrustedIssuer, did_web};
 pub use data_plane::{DataPlane, DataPlaneSettings};
 
 use crate::binaries::Binaries;

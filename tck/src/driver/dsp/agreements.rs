@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CONNECTOR, KIT};
+use super::KIT;
 use crate::management::{Kind, text};
 use crate::peer::{Peer, messages};
 use crate::service::Connector;
@@ -51,7 +51,7 @@ pub(super) async fn as_provider(peer: &Peer, connector: &Connector, dataset: &st
         .await?;
     let (callback, theirs) = (text(&request, "callbackAddress"), text(&request, "consumerPid"));
     let ours = our_pid(peer, theirs).await?;
-    let agreement = messages::agreement(&offer, KIT, CONNECTOR, SIGNED);
+    let agreement = messages::agreement(&offer, KIT, connector.id(), SIGNED);
     let path = format!("/negotiations/{theirs}/agreement");
     peer.tell(&messages::join(callback, &path), &messages::contract_agreement(&ours, theirs, &agreement)).await?;
     peer.message_about("ContractAgreementVerificationMessage", theirs).await?;

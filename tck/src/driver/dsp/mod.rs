@@ -5,55 +5,44 @@
 //! management commands, and it starts negotiations and transfers when the kit asks for them at its two trigger URLs.
 
 mod agreements;
-mod kit;
 mod operator;
+mod others;
 mod publish;
-mod report;
 mod scripts;
 mod settings;
 mod triggers;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::binaries::Binaries;
+use super::{Outcome, Plan, kit};
 use crate::peer::Peer;
-use crate::service::{Connector, ControlPlaneSettings, StaticPeer};
-use crate::{Result, events, ports, source};
+use crate::service::Connector;
+use crate::{Context as _, Result, events, ports, source};
 
-pub use kit::Verdict;
-pub use report::Expected;
+pub use others::Others;
 
 /// The participant that the kit plays.
-pub const KIT: &str = "TCK_PARTICIPANT";
-/// The participant under test.
-pub const CONNECTOR: &str = "CONNECTOR_UNDER_TEST";
+const KIT: &str = "TCK_PARTICIPANT";
+/// The participant under test, unless it has a DID.
+const CONNECTOR: &str = "CONNECTOR_UNDER_TEST";
 /// What the kit shows the connector.
 const KIT_TOKEN: &str = "tck-test-token";
 /// What the connector shows the kit, which does not look at it.
 const OUR_TOKEN: &str = "connector-under-test-token";
 
-/// What to run.
-pub struct Plan {
-    /// The binaries under test.
-    pub binaries: Binaries,
-    /// The script that runs the kit.
-    pub kit: PathBuf,
-    /// Only tests whose name contains this regular expression.
-    pub only: Option<String>,
-    /// Print every step of the kit.
-    pub verbose: bool,
-}
-
 /// Runs the kit once against a new connector with an empty database in `folder`, and tells what each test came to.
 ///
 /// # Errors
 /// When the connector, the preparations or the kit could not be run at all.
-pub async fn run(plan: &Plan, folder: &Path) -> Result<Vec<(String, Verdict)>> {
+pub async fn run(plan: &Plan, others: Others, folder: &Path) -> Result<Outcome> {
     let port = ports::free()?;
-    let peer = StaticPeer::new(KIT, KIT_TOKEN, OUR_TOKEN, &[]);
-    let connector = Connector::start(&plan.binaries, folder, ControlPlaneSettings::new(CONNECTOR, vec![peer])).await?;
+    let connector = Connector::start(&plan.binaries, folder, others::settings(others)?).await?;
+    if others == Others::ByCredentials {
+        connector.control.dangers()?.iter().for_each(|danger| println!("{danger}"));
+        others::check(&connector).await?;
+    }
     let source = source::start()?;
     publish::all(connector.api(), &source.url()).await?;
     let subjects = prepare(&connector, port).await?;
@@ -62,6 +51,7 @@ pub async fn run(plan: &Plan, folder: &Path) -> Result<Vec<(String, Verdict)>> {
     let operator = tokio::spawn(operator::work(connector.api().clone(), stream, subjects.clone()));
     let triggers = triggers::start(connector.api().clone())?;
     let settings = settings::write(&settings::Addresses {
+        participant: connector.id(),
         connector_root: connector.control.root(),
         connector_base: &connector.control.base(),
         kit_port: port,
@@ -70,12 +60,11 @@ pub async fn run(plan: &Plan, folder: &Path) -> Result<Vec<(String, Verdict)>> {
         verbose: plan.verbose,
     });
     let file = folder.join("kit.properties");
-    std::fs::write(&file, settings::with_subjects(settings, &subjects))
-        .map_err(|error| crate::Error::new(format!("{}: {error}", file.display())))?;
-    let outcome = kit::run(&plan.kit, &file, plan.only.as_deref(), plan.verbose).await;
+    std::fs::write(&file, settings::with_subjects(settings, &subjects)).context(file.display())?;
+    let verdicts = kit::run(plan, "dsp", &file).await;
     operator.abort();
     triggers.stop().await;
-    outcome
+    Ok(Outcome { verdicts: verdicts?, ..Outcome::default() })
 }
 
 /// Concludes one agreement for every transfer test, as the kit's participant and at its address, before the kit takes

@@ -3,15 +3,17 @@
 use std::fmt::Write as _;
 
 use super::operator::Subjects;
+use super::publish;
 use super::scripts::Part;
-use super::{CONNECTOR, publish};
 use crate::server::url;
 
 /// The lines that are the same in every run; `{...}` stands for what is found out when it begins.
-const TEMPLATE: &str = include_str!("../../kit/dsp.properties");
+const TEMPLATE: &str = include_str!("../../../kit/dsp.properties");
 
 /// Where everything is in this run.
 pub(super) struct Addresses<'a> {
+    /// The participant id of the connector.
+    pub participant: &'a str,
     /// Where the connector's version document is.
     pub connector_root: &'a str,
     /// Where the connector's endpoints are.
@@ -30,7 +32,7 @@ pub(super) struct Addresses<'a> {
 pub(super) fn write(addresses: &Addresses<'_>) -> String {
     let port = addresses.kit_port;
     [
-        ("{participant}", CONNECTOR),
+        ("{participant}", addresses.participant),
         ("{root}", addresses.connector_root),
         ("{base}", addresses.connector_base),
         ("{kit port}", &port.to_string()),
