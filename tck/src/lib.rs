@@ -10,6 +10,7 @@
 //! - [`driver`] runs the official kits, and plays the operator for that of the Dataspace Protocol.
 
 pub mod binaries;
+pub mod dataspace;
 pub mod driver;
 pub mod error;
 pub mod events;

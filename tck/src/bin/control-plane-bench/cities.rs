@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tck::Result;
 use tck::binaries::Binaries;
+use tck::dataspace::Authority;
 use tck::pair::introduce;
 use tck::peer::messages::open_offer;
 use tck::service::{Connector, ControlPlaneSettings, StaticPeer};
@@ -47,6 +48,31 @@ impl Cities {
         let provider = start("provider", PROVIDER, durres).await?;
         let bari = StaticPeer::new(PROVIDER, "token-that-bari-shows", "token-that-durres-shows", &membership);
         let consumer = start("consumer", CONSUMER, bari).await?;
+        Self::meet(provider, consumer, folder).await
+    }
+
+    /// The same, but they know each other by the credentials of an authority, which may go when both have them. Its status lists
+    /// are believed for as long as the measurement takes.
+    ///
+    /// # Errors
+    /// When something does not start, or no credential comes.
+    pub async fn start_with_credentials(binaries: &Binaries, folder: &Path) -> Result<(Authority, Self)> {
+        let authority = Authority::start(binaries, &folder.join("authority")).await?;
+        let start = async |name: &str| {
+            let mut settings = ControlPlaneSettings { log: LOG, ..authority.member()? };
+            if let Some(credentials) = &mut settings.credentials {
+                credentials.status_cache_s = 3600;
+            }
+            let connector = Connector::start(binaries, &folder.join(name), settings).await?;
+            authority.join(connector.api()).await?;
+            Ok::<_, tck::Error>(connector)
+        };
+        let (provider, consumer) = (start("provider").await?, start("consumer").await?);
+        let cities = Self::meet(provider, consumer, folder).await?;
+        Ok((authority, cities))
+    }
+
+    async fn meet(provider: Connector, consumer: Connector, folder: &Path) -> Result<Self> {
         introduce(&consumer, &provider).await?;
         introduce(&provider, &consumer).await?;
         let dataset = json!({"id": DATASET, "title": "Traffic", "source": {"http": {"baseUrl": "http://127.0.0.1:9"}}});
@@ -57,12 +83,12 @@ impl Cities {
     }
 
     /// What the consumer is told to negotiate about: the offer in full, so that no catalog is read.
-    pub fn wanted() -> Value {
+    pub fn wanted(&self) -> Value {
         let mut offer = open_offer(OFFER, DATASET);
         if let Some(members) = offer.as_object_mut() {
             members.insert("permission".to_owned(), permission());
         }
-        json!({"partner": PROVIDER, "offer": offer})
+        json!({"partner": self.provider.id(), "offer": offer})
     }
 }
 

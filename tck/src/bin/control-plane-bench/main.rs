@@ -107,6 +107,8 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     report.add("  these commits x fdatasync (some overlap)", "ms", Budget::None, one.commits * disk.median_ms());
     let besides = without_disk(&binaries, &extent).await?;
     report.add("  besides: the same with both databases in memory", "ms", Budget::AtMost(15.0), besides);
+    let proven = with_credentials(&binaries, &extent).await?;
+    report.add("  more, when both prove themselves by credentials", "ms", Budget::AtMost(10.0), proven - besides);
     eprintln!("{} transfers, one after the other", extent.transfers);
     transfers::measure(&cities, &one.agreement, &extent, &mut report).await?;
     eprintln!("{} negotiations at once", extent.negotiations_at_once);
@@ -125,6 +127,15 @@ async fn measure(arguments: &Arguments) -> Result<()> {
 async fn without_disk(binaries: &Binaries, extent: &Extent) -> Result<f64> {
     let folder = tempfile::tempdir_in(MEMORY).context(MEMORY)?;
     let cities = Cities::start(binaries, folder.path()).await?;
+    let mut memory = Disk::open(&folder.path().join("disk"))?;
+    let sequence = negotiations::in_sequence(&cities, extent.negotiations_in_sequence, &mut memory).await?;
+    Ok(sequence.median_ms)
+}
+
+/// The same when both sides authenticate each message by verifiable credentials.
+async fn with_credentials(binaries: &Binaries, extent: &Extent) -> Result<f64> {
+    let folder = tempfile::tempdir_in(MEMORY).context(MEMORY)?;
+    let (_authority, cities) = Cities::start_with_credentials(binaries, folder.path()).await?;
     let mut memory = Disk::open(&folder.path().join("disk"))?;
     let sequence = negotiations::in_sequence(&cities, extent.negotiations_in_sequence, &mut memory).await?;
     Ok(sequence.median_ms)

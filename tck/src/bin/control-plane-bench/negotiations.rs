@@ -53,7 +53,7 @@ pub async fn in_sequence(cities: &Cities, count: usize, disk: &mut Disk) -> Resu
     for number in 0..=count {
         let before = marks(cities)?;
         let began = Instant::now();
-        let begun = api.post("/negotiations", Cities::wanted()).await?;
+        let begun = api.post("/negotiations", cities.wanted()).await?;
         let done = next(&mut ours, "the consumer's FINALIZED").await?;
         let took = ms(began.elapsed());
         next(&mut theirs, "the provider's FINALIZED").await?;
@@ -94,7 +94,7 @@ pub async fn at_once(cities: &Cities, extent: &Extent, report: &mut Report) -> R
     let work = [cpu_ms(sides[0].control.id())?, cpu_ms(sides[1].control.id())?];
     let began = Instant::now();
     let api = cities.consumer.api();
-    let begin = stream::iter((0..count).map(|_| api.post("/negotiations", Cities::wanted())));
+    let begin = stream::iter((0..count).map(|_| api.post("/negotiations", cities.wanted())));
     let begin = begin.buffer_unordered(AT_ONCE).map_ok(|begun| text(&begun, "id").to_owned());
     let [ours, theirs] = &mut events;
     let (begun, ours, theirs) =
