@@ -48,10 +48,12 @@ while read -r code; do
     fault "docs/src/errors.md explains the code '$code', which no source has"
 done < <(awk -F '|' '/^\| `/ { print $2 }' docs/src/errors.md | grep -oE '[a-z]+(_[a-z]+)+')
 
-# A test that the coverage table names is there.
-while read -r test; do
-  grep -rqwF --include='*.rs' -- "$test" connector dataplane tck ||
-    fault "docs/src/dsp-coverage.md names the test '$test', which no source has"
-done < <(awk -F '|' '/^\|/ { print $4 }' docs/src/dsp-coverage.md | grep -oE '`[a-z0-9_]+`' | tr -d '`' | sort -u)
+# A test that a table names in its last column is there.
+for page in dsp-coverage dcp-coverage threat-model; do
+  while read -r test; do
+    grep -rqE --include='*.rs' -- "fn $test\\b" connector dataplane identity policy tck ||
+      fault "docs/src/$page.md names the test '$test', which no source has"
+  done < <(awk -F '|' '/^\|/ { print $(NF - 1) }' "docs/src/$page.md" | grep -oE '`[a-z0-9_]+`' | tr -d '`' | sort -u)
+done
 
 [ "$faults" = 0 ] || die "$faults faults in the documents"

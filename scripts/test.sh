@@ -20,7 +20,7 @@ deny() { scripts/deny.sh; }
 build() { cargo build --release --workspace --bins --locked; }
 # The store's tests run on SQLite and on the PostgreSQL server that this starts.
 tests() { scripts/with-postgres.sh cargo test --workspace --locked; }
-doc() { scripts/config-reference.sh --check && scripts/run-docs.sh docs/src/quick-start.md && scripts/doc.sh; }
+doc() { scripts/config-reference.sh --check && scripts/run-docs.sh docs/src/quick-start.md && scripts/run-docs.sh docs/src/join-a-dataspace.md && scripts/doc.sh; }
 tck() { scripts/tck.sh; }
 demo() { scripts/demo.sh; }
 soak() { HANSA_SOAK=1 cargo test --workspace --locked --test faults -- --nocapture; }
