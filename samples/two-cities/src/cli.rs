@@ -1,6 +1,7 @@
 //! The command line `hansa`, used as a person uses it.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -8,12 +9,17 @@ use tokio::process::Command;
 use crate::fault::Fault;
 use crate::tell::Teller;
 
-/// The command line of one city.
+/// How long something may take that a command waits for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The pause between two looks.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// The command line of a city or of the authority.
 #[derive(Debug)]
 pub struct Hansa {
     /// The program.
     pub program: PathBuf,
-    city: String,
+    owner: String,
     folder: PathBuf,
     /// Address of the management API.
     pub url: String,
@@ -26,13 +32,15 @@ pub struct Hansa {
 pub struct Refused {
     /// The sentence on standard error.
     pub sentence: String,
+    /// What it printed all the same.
+    pub printed: Value,
 }
 
 impl Hansa {
     /// The command line for the control plane at `url`.
-    pub fn new(program: &Path, city: &str, folder: &Path, url: String) -> Self {
+    pub fn new(program: &Path, owner: &str, folder: &Path, url: String) -> Self {
         let token_file = folder.join("hansa-data/management.token");
-        Self { program: program.to_owned(), city: city.to_owned(), folder: folder.to_owned(), url, token_file }
+        Self { program: program.to_owned(), owner: owner.to_owned(), folder: folder.to_owned(), url, token_file }
     }
 
     /// The management token.
@@ -49,10 +57,7 @@ impl Hansa {
     /// # Errors
     /// When the command fails, with the sentence that it printed.
     pub async fn run(&self, tell: &Teller, arguments: &[&str]) -> Result<Value, Fault> {
-        match self.attempt(tell, arguments).await? {
-            Ok(value) => Ok(value),
-            Err(refused) => Err(Fault::new(format!("`{}` failed: {}", line(arguments), refused.sentence))),
-        }
+        self.attempt(tell, arguments).await?.map_err(|refused| failed(arguments, &refused))
     }
 
     /// Runs a command that may be refused.
@@ -60,7 +65,34 @@ impl Hansa {
     /// # Errors
     /// When the command cannot be run, or its output is not JSON.
     pub async fn attempt(&self, tell: &Teller, arguments: &[&str]) -> Result<Result<Value, Refused>, Fault> {
-        tell.command(&self.city, &line(arguments));
+        tell.command(&self.owner, &line(arguments));
+        self.quietly(arguments).await
+    }
+
+    /// Runs a command again and again until what it prints is what is waited for; tells nothing.
+    ///
+    /// # Errors
+    /// When it fails, or when ten seconds have passed.
+    pub async fn wait_for(
+        &self,
+        what: &str,
+        arguments: &[&str],
+        found: impl Fn(&Value) -> bool,
+    ) -> Result<Value, Fault> {
+        let begun = Instant::now();
+        loop {
+            let value = self.quietly(arguments).await?.map_err(|refused| failed(arguments, &refused))?;
+            if found(&value) {
+                return Ok(value);
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(Fault::new(format!("after {} s {what}: {value}", PATIENCE.as_secs())));
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn quietly(&self, arguments: &[&str]) -> Result<Result<Value, Refused>, Fault> {
         let output = Command::new(&self.program)
             .args(["--json", "--url", &self.url, "--token-file"])
             .arg(&self.token_file)
@@ -71,17 +103,21 @@ impl Hansa {
             .await
             .map_err(|error| Fault::file(&self.program, &error))?;
         let printed = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            let sentence = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Ok(Err(Refused { sentence }));
+        let value = match printed.trim() {
+            "" => Value::Null,
+            text => serde_json::from_str(text)
+                .map_err(|error| Fault::new(format!("`{}` printed no JSON ({error})", line(arguments))))?,
+        };
+        if output.status.success() {
+            return Ok(Ok(value));
         }
-        if printed.trim().is_empty() {
-            return Ok(Ok(Value::Null));
-        }
-        serde_json::from_str(printed.trim())
-            .map(Ok)
-            .map_err(|error| Fault::new(format!("`{}` printed no JSON ({error})", line(arguments))))
+        let sentence = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Ok(Err(Refused { sentence, printed: value }))
     }
+}
+
+fn failed(arguments: &[&str], refused: &Refused) -> Fault {
+    Fault::new(format!("`{}` failed: {}", line(arguments), refused.sentence))
 }
 
 /// The command as a person would type it.
@@ -101,4 +137,27 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> Result<&'a str, Fault> {
         .pointer(pointer)
         .and_then(Value::as_str)
         .ok_or_else(|| Fault::new(format!("the answer has no `{pointer}`: {value}")))
+}
+
+/// The list below a member of an answer.
+///
+/// # Errors
+/// When there is none; the sentence says what the answer was.
+pub fn list<'a>(value: &'a Value, member: &str) -> Result<&'a [Value], Fault> {
+    value
+        .get(member)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .ok_or_else(|| Fault::new(format!("the answer has no list `{member}`: {value}")))
+}
+
+/// The only entry of a list.
+///
+/// # Errors
+/// When there is none, or there are several.
+pub fn only(answer: &Value) -> Result<&Value, Fault> {
+    match list(answer, "items")? {
+        [one] => Ok(one),
+        _ => Err(Fault::new(format!("expected a list with one entry: {answer}"))),
+    }
 }

@@ -3,11 +3,14 @@
 //! It starts the release binaries as a city's engineer would and talks to them through the command line `hansa` and over
 //! HTTP only; it tells each step in plain words, with the time that it took.
 
+mod authority;
 mod city;
 mod cli;
+mod control_plane;
 mod fault;
 mod ports;
 mod process;
+mod programs;
 mod read;
 mod story;
 mod tell;
@@ -28,7 +31,7 @@ struct Arguments {
     /// Folder for configuration, data and logs; a new temporary one when not given
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
-    /// Leave everything running at the end, until Ctrl-C
+    /// Leave out the last act, the revocation, and leave everything running until Ctrl-C
     #[arg(long)]
     keep: bool,
     /// Chooses the synthetic data
@@ -49,7 +52,7 @@ async fn main() -> ExitCode {
     let mut running = story::Running::default();
     let mut interrupted = std::pin::pin!(interrupt());
     let told = tokio::select! {
-        told = story::tell(&stage, &mut running) => Some(told),
+        told = story::tell(&stage, &mut running, arguments.keep) => Some(told),
         () = &mut interrupted => None,
     };
     if let Some(Ok(transfer)) = &told

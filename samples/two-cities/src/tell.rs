@@ -50,8 +50,8 @@ impl Teller {
     }
 
     /// A command line, as a person would type it.
-    pub fn command(&self, city: &str, line: &str) {
-        println!("    {} {}", self.painted("36", &format!("{city}$")), self.painted("36", line));
+    pub fn command(&self, owner: &str, line: &str) {
+        println!("    {} {}", self.painted("36", &format!("{owner}$")), self.painted("36", line));
     }
 
     /// A refusal, which is what the step wants to show.

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 ///
 /// # Errors
 /// When a name without a value is left.
-pub fn filled(template: &str, values: &[(&str, &str)]) -> Result<String, Fault> {
+pub fn filled(template: &str, values: &[(&str, String)]) -> Result<String, Fault> {
     let mut text = template.to_owned();
     for (name, value) in values {
         text = text.replace(&format!("{{{{{name}}}}}"), value);
@@ -26,7 +26,7 @@ pub fn filled(template: &str, values: &[(&str, &str)]) -> Result<String, Fault> 
 ///
 /// # Errors
 /// As [`filled`], or when the file cannot be written.
-pub fn write(path: &Path, template: &str, values: &[(&str, &str)]) -> Result<(), Fault> {
+pub fn write(path: &Path, template: &str, values: &[(&str, String)]) -> Result<(), Fault> {
     std::fs::write(path, filled(template, values)?).map_err(|error| Fault::file(path, &error))
 }
 
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn names_are_replaced_and_forgotten_ones_are_found() {
-        assert_eq!(filled("a = \"{{x}}\", {{x}}", &[("x", "1")]).unwrap(), "a = \"1\", 1");
-        assert!(filled("{{y}}", &[("x", "1")]).unwrap_err().to_string().contains("`y`"));
+        assert_eq!(filled("a = \"{{x}}\", {{x}}", &[("x", "1".to_owned())]).unwrap(), "a = \"1\", 1");
+        assert!(filled("{{y}}", &[("x", "1".to_owned())]).unwrap_err().to_string().contains("`y`"));
     }
 }

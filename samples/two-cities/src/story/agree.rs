@@ -16,7 +16,7 @@ const TRAFFIC: &str = "urn:dataset:arvenna:traffic";
 /// Belmark reads Arvenna's catalog.
 pub(super) async fn discover(stage: &Stage, tell: &Teller) -> Result<(), Failed> {
     tell.step("Belmark looks at what Arvenna offers", async {
-        let catalog = stage.belmark.hansa.run(tell, &["catalog", "arvenna"]).await?;
+        let catalog = stage.belmark.hansa().run(tell, &["catalog", "arvenna"]).await?;
         let datasets = catalog.get("datasets").and_then(Value::as_array);
         let datasets = datasets.ok_or_else(|| Fault::new(format!("the catalog has no datasets: {catalog}")))?;
         if datasets.len() != 3 {
@@ -33,7 +33,7 @@ pub(super) async fn discover(stage: &Stage, tell: &Teller) -> Result<(), Failed>
 /// Belmark agrees on the terms of the traffic data; gives back the id of the agreement.
 pub(super) async fn negotiate(stage: &Stage, tell: &Teller) -> Result<String, Failed> {
     tell.step("Belmark negotiates a contract for the traffic data", async {
-        let negotiation = stage.belmark.hansa.run(tell, &["negotiate", "arvenna", TRAFFIC]).await?;
+        let negotiation = stage.belmark.hansa().run(tell, &["negotiate", "arvenna", TRAFFIC]).await?;
         if text(&negotiation, "/state")? != "FINALIZED" {
             return Err(Fault::new(format!("the negotiation ended in another state: {negotiation}")));
         }
@@ -52,7 +52,7 @@ pub(super) async fn read_live(
     received: &mut Vec<Received>,
 ) -> Result<String, Failed> {
     let started = tell.step("The transfer starts", async {
-        let transfer = stage.belmark.hansa.run(tell, &["transfer", agreement]).await?;
+        let transfer = stage.belmark.hansa().run(tell, &["transfer", agreement]).await?;
         if text(&transfer, "/state")? != "STARTED" {
             return Err(Fault::new(format!("the transfer is in another state: {transfer}")));
         }

@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::file::COMMUTERS;
 use super::{Received, Stage};
-use crate::cli::text;
+use crate::cli::{only, text};
 use crate::fault::{Failed, Fault};
 use crate::read::{self, Ended, download};
 use crate::tell::{Teller, seconds, size};
@@ -59,7 +58,7 @@ pub(super) async fn suspend_and_resume(
     tell: &Teller,
     received: &mut Vec<Received>,
 ) -> Result<(), Failed> {
-    let path = stage.belmark.folder.join("commuters-again.csv");
+    let path = stage.belmark.folder().join("commuters-again.csv");
     let begun = Instant::now();
     let transfer = tell
         .step("Arvenna suspends a transfer while Belmark downloads: the stream is cut", cut(stage, tell, &path))
@@ -73,8 +72,9 @@ pub(super) async fn suspend_and_resume(
 }
 
 async fn cut(stage: &Stage, tell: &Teller, path: &Path) -> Result<Transfer, Fault> {
-    let agreement = only(stage.belmark.hansa.run(tell, &["agreements", "--dataset", COMMUTERS]).await?)?;
-    let transfer = stage.belmark.hansa.run(tell, &["transfer", text(&agreement, "/id")?]).await?;
+    let agreements = stage.belmark.hansa().run(tell, &["agreements", "--dataset", COMMUTERS]).await?;
+    let agreement = text(only(&agreements)?, "/id")?;
+    let transfer = stage.belmark.hansa().run(tell, &["transfer", agreement]).await?;
     let endpoint = text(&transfer, "/localEndpoint")?.to_owned();
 
     tell.say(&format!("Belmark reads {endpoint}, slowly"));
@@ -88,11 +88,11 @@ async fn cut(stage: &Stage, tell: &Teller, path: &Path) -> Result<Transfer, Faul
         });
     }
     let query = ["transfers", "--role", "provider", "--state", "STARTED", "--dataset", COMMUTERS];
-    let running = only(stage.arvenna.hansa.run(tell, &query).await?)?;
-    let id = text(&running, "/id")?;
+    let running = stage.arvenna.hansa().run(tell, &query).await?;
+    let id = text(only(&running)?, "/id")?;
     let begun = Instant::now();
     let reason = "maintenance of the counting stations";
-    stage.arvenna.hansa.run(tell, &["transfer", "suspend", id, "--reason", reason]).await?;
+    stage.arvenna.hansa().run(tell, &["transfer", "suspend", id, "--reason", reason]).await?;
     let commanded = begun.elapsed();
     // What is still on its way in buffers is read at full speed, so that the end shows when the stream was cut.
     let _reader_gone = download.hurry.send(true);
@@ -113,16 +113,9 @@ async fn cut(stage: &Stage, tell: &Teller, path: &Path) -> Result<Transfer, Faul
     }
 }
 
-/// The only entry of a list.
-fn only(list: Value) -> Result<Value, Fault> {
-    match list.get("items").and_then(Value::as_array).map(Vec::as_slice) {
-        Some([one]) => Ok(one.clone()),
-        _ => Err(Fault::new(format!("expected a list with one entry: {list}"))),
-    }
-}
-
-async fn refused(stage: &Stage, tell: &Teller, endpoint: &str) -> Result<(), Fault> {
-    tell.command(stage.belmark.name, &format!("curl {endpoint}"));
+/// Belmark's next read is refused, because the transfer is suspended.
+pub(super) async fn refused(stage: &Stage, tell: &Teller, endpoint: &str) -> Result<(), Fault> {
+    tell.command(stage.belmark.name(), &format!("curl '{endpoint}'"));
     let answer = read::get(&reqwest::Client::new(), endpoint).await?;
     let reason = answer.reason();
     if answer.status != 403 || !reason.contains("suspended") {
@@ -134,7 +127,7 @@ async fn refused(stage: &Stage, tell: &Teller, endpoint: &str) -> Result<(), Fau
 
 async fn rest(stage: &Stage, tell: &Teller, transfer: &Transfer, path: &Path) -> Result<(), Fault> {
     let before = std::fs::metadata(path).map_err(|error| Fault::file(path, &error))?.len();
-    stage.arvenna.hansa.run(tell, &["transfer", "resume", &transfer.at_arvenna]).await?;
+    stage.arvenna.hansa().run(tell, &["transfer", "resume", &transfer.at_arvenna]).await?;
     let begun = Instant::now();
     while (400..600).contains(&head(&transfer.endpoint).await?) {
         if begun.elapsed() > Duration::from_secs(10) {
@@ -149,12 +142,13 @@ async fn rest(stage: &Stage, tell: &Teller, transfer: &Transfer, path: &Path) ->
     if let (Ended::Cut, _) = Download::start(&transfer.endpoint, path, true).ended().await? {
         return Err(Fault::new("the stream broke off again"));
     }
-    let (original, copy) = (read::sha256(&stage.arvenna.folder.join("open-data/commuters.csv"))?, read::sha256(path)?);
+    let (original, copy) =
+        (read::sha256(&stage.arvenna.folder().join("open-data/commuters.csv"))?, read::sha256(path)?);
     if original != copy {
         return Err(Fault::new(format!("the SHA-256 of the two parts together is {copy}, of the original {original}")));
     }
     tell.say("the two parts together have the SHA-256 of the original");
-    stage.belmark.hansa.run(tell, &["transfer", "complete", &transfer.at_belmark]).await?;
+    stage.belmark.hansa().run(tell, &["transfer", "complete", &transfer.at_belmark]).await?;
     Ok(())
 }
 

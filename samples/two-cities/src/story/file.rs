@@ -15,10 +15,10 @@ pub(super) const COMMUTERS: &str = "urn:dataset:arvenna:commuters";
 /// Belmark fetches the file of commuter counts.
 pub(super) async fn get(stage: &Stage, tell: &Teller, received: &mut Vec<Received>) -> Result<(), Failed> {
     tell.step("Belmark fetches a file: catalog, contract, transfer and download in one command", async {
-        let path = stage.belmark.folder.join("commuters.csv");
+        let path = stage.belmark.folder().join("commuters.csv");
         let (bytes, took) =
             fetch(&stage.belmark, tell, &["get", "arvenna", COMMUTERS, "-o", "commuters.csv"], &path).await?;
-        let original = read::sha256(&stage.arvenna.folder.join("open-data/commuters.csv"))?;
+        let original = read::sha256(&stage.arvenna.folder().join("open-data/commuters.csv"))?;
         let copy = read::sha256(&path)?;
         if original != copy {
             return Err(Fault::new(format!("the SHA-256 of the copy is {copy}, of the original {original}")));
@@ -36,7 +36,7 @@ pub(super) async fn other_direction(stage: &Stage, tell: &Teller, received: &mut
         let query = "/ngsi-ld/v1/entities?type=AirQualityObserved&options=keyValues&limit=100";
         let arguments =
             ["get", "belmark", "urn:dataset:belmark:air-quality", "--path", query, "-o", "air-quality.json"];
-        let path = stage.arvenna.folder.join("air-quality.json");
+        let path = stage.arvenna.folder().join("air-quality.json");
         let (bytes, took) = fetch(&stage.arvenna, tell, &arguments, &path).await?;
         let text = std::fs::read(&path).map_err(|error| Fault::file(&path, &error))?;
         let entities: Vec<serde_json::Value> =
@@ -56,7 +56,7 @@ async fn fetch(
     path: &Path,
 ) -> Result<(u64, std::time::Duration), Fault> {
     let begun = Instant::now();
-    city.hansa.run(tell, arguments).await?;
+    city.hansa().run(tell, arguments).await?;
     let took = begun.elapsed();
     let bytes = std::fs::metadata(path).map_err(|error| Fault::file(path, &error))?.len();
     Ok((bytes, took))

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Received, Stage};
 use crate::tell::{Teller, seconds, size};
 
-/// What was received, and how long each step took.
-pub(super) fn summary(tell: &Teller, received: &[Received], took: Duration) {
+/// What was received, how long each step took, and how soon a revocation stopped the data.
+pub(super) fn summary(tell: &Teller, received: &[Received], stopped: Option<Duration>, took: Duration) {
     println!();
     tell.heading("What was received");
     for Received { city, what, bytes, took } in received {
@@ -20,6 +20,9 @@ pub(super) fn summary(tell: &Teller, received: &[Received], took: Duration) {
         println!("{:>9}  {title}", seconds(took));
     }
     println!("{:>9}  in all", seconds(took));
+    if let Some(stopped) = stopped {
+        println!("\nFrom the revocation of the membership to the end of the data: {}.", seconds(stopped));
+    }
 }
 
 /// Prints what to try while everything is left running.
@@ -33,18 +36,28 @@ pub fn what_to_try(stage: &Stage, transfer: &str) {
     );
     println!(
         "  # the command line of Belmark (for Arvenna: cd {}, HANSA_URL={})",
-        arvenna.folder.display(),
-        arvenna.hansa.url
+        arvenna.folder().display(),
+        arvenna.hansa().url
     );
-    println!("  cd {}", belmark.folder.display());
-    println!("  export HANSA_URL={} PATH={}:$PATH", belmark.hansa.url, programs(&belmark.hansa.program));
+    println!("  cd {}", belmark.folder().display());
+    println!("  export HANSA_URL={} PATH={}:$PATH", belmark.hansa().url, programs(&belmark.hansa().program));
     println!("  hansa status");
     println!("  hansa catalog arvenna");
+    println!("  hansa credential list");
+    println!("  hansa doctor arvenna");
     println!("  hansa transfer show {transfer}");
     println!("  hansa transfer suspend {transfer}      # then read again; `resume` lets it go on");
     println!("  hansa events\n");
-    println!("  # the management API of Arvenna, to browse; its token is in {}", arvenna.hansa.token_file.display());
-    println!("  {}/api/docs/\n", arvenna.hansa.url);
+    println!("  # the management API of Arvenna, to browse; its token is in {}", arvenna.hansa().token_file.display());
+    println!("  {}/api/docs/\n", arvenna.hansa().url);
+    let authority = &stage.authority.control;
+    println!(
+        "  # what the story leaves out here: the authority revokes Belmark's membership, and Arvenna suspends the transfer"
+    );
+    println!("  cd {}", authority.folder.display());
+    println!("  export HANSA_URL={}", authority.hansa.url);
+    println!("  hansa issuance issued --holder {}", belmark.control.did);
+    println!("  hansa credential revoke ID --reason 'left the River Region'      # the ID is in the list\n");
     println!("Ctrl-C ends it.");
 }
 

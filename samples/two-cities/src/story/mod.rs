@@ -4,17 +4,22 @@ mod agree;
 mod cut;
 mod file;
 mod finish;
+mod member;
 mod publish;
 mod refuse;
+mod revoke;
 mod start;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use self::finish::what_to_try;
-use crate::city::{City, Programs};
+use crate::authority::Authority;
+use crate::city::City;
 use crate::fault::{Failed, Fault};
+use crate::ports::Ports;
 use crate::process::Process;
+use crate::programs::Programs;
 use crate::tell::Teller;
 
 /// Where the story plays.
@@ -24,6 +29,8 @@ pub struct Stage {
     folder: PathBuf,
     temporary: Option<tempfile::TempDir>,
     seed: u64,
+    /// Says who is a member.
+    authority: Authority,
     /// The city on the west bank, which offers traffic data.
     arvenna: City,
     /// The city on the east bank, which wants it.
@@ -31,7 +38,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Finds the programs and founds the cities.
+    /// Finds the programs and founds the authority and the cities.
     ///
     /// # Errors
     /// When a program is missing or the folder cannot be made.
@@ -51,9 +58,11 @@ impl Stage {
                 (made.path().to_owned(), Some(made))
             }
         };
-        let arvenna = City::found("Arvenna", "arvenna", &folder, &programs)?;
-        let belmark = City::found("Belmark", "belmark", &folder, &programs)?;
-        Ok(Self { programs, folder, temporary, seed, arvenna, belmark })
+        let mut ports = Ports::default();
+        let arvenna = City::found("Arvenna", "arvenna", &folder, &mut ports, &programs)?;
+        let belmark = City::found("Belmark", "belmark", &folder, &mut ports, &programs)?;
+        let authority = Authority::found(&folder, &mut ports, &programs)?;
+        Ok(Self { programs, folder, temporary, seed, authority, arvenna, belmark })
     }
 
     /// The folder with configuration, data and logs.
@@ -91,11 +100,11 @@ struct Received {
     took: Duration,
 }
 
-/// Tells the whole story; gives back the id of the transfer that goes on.
+/// Tells the whole story, the last act only when nothing shall go on after it; gives back the id of the transfer that goes on.
 ///
 /// # Errors
 /// The step that failed, with the reason.
-pub async fn tell(stage: &Stage, running: &mut Running) -> Result<String, Failed> {
+pub async fn tell(stage: &Stage, running: &mut Running, keep: bool) -> Result<String, Failed> {
     let tell = Teller::default();
     let begun = Instant::now();
     let mut received = Vec::new();
@@ -107,8 +116,13 @@ pub async fn tell(stage: &Stage, running: &mut Running) -> Result<String, Failed
         "Arvenna counts its traffic, Belmark measures its air. Neither wants to hand over its data without terms.",
     );
 
-    start::both(stage, running, &tell).await?;
+    tell.say("A small authority of their dataspace says who is a member, and when somebody no longer is.");
+
+    start::all(stage, running, &tell).await?;
     publish::both(stage, &tell).await?;
+    member::closed_door(stage, &tell).await?;
+    member::both(stage, &tell).await?;
+    member::doctor(stage, &tell).await?;
     agree::discover(stage, &tell).await?;
     let agreement = agree::negotiate(stage, &tell).await?;
     let traffic = agree::read_live(stage, &tell, &agreement, &mut received).await?;
@@ -116,7 +130,8 @@ pub async fn tell(stage: &Stage, running: &mut Running) -> Result<String, Failed
     refuse::negotiation(stage, &tell).await?;
     cut::suspend_and_resume(stage, &tell, &mut received).await?;
     file::other_direction(stage, &tell, &mut received).await?;
+    let stopped = if keep { None } else { Some(revoke::membership(stage, &tell, &traffic).await?) };
 
-    finish::summary(&tell, &received, begun.elapsed());
+    finish::summary(&tell, &received, stopped, begun.elapsed());
     Ok(traffic)
 }

@@ -37,38 +37,25 @@ pub(super) async fn both(stage: &Stage, tell: &Teller) -> Result<(), Failed> {
     ];
     let belmark = [Offered { file: "air-quality.json", dataset: "urn:dataset:belmark:air-quality", policy: partners }];
     let policies = ["partner-cities.policy.json", "crisis-teams.policy.json"];
-    tell.step("Arvenna offers three datasets", publish(&stage.arvenna, &stage.belmark, tell, &policies, &arvenna))
-        .await?;
-    tell.step(
-        "Belmark offers one",
-        publish(&stage.belmark, &stage.arvenna, tell, policies.get(..1).unwrap_or_default(), &belmark),
-    )
-    .await
+    tell.step("Arvenna offers three datasets", publish(&stage.arvenna, tell, &policies, &arvenna)).await?;
+    tell.step("Belmark offers one", publish(&stage.belmark, tell, policies.get(..1).unwrap_or_default(), &belmark))
+        .await
 }
 
-async fn publish(
-    city: &City,
-    partner: &City,
-    tell: &Teller,
-    policies: &[&str],
-    offered: &[Offered],
-) -> Result<(), Fault> {
+async fn publish(city: &City, tell: &Teller, policies: &[&str], offered: &[Offered]) -> Result<(), Fault> {
     let source = city.source();
     for (name, content) in FILES {
         let used = policies.contains(&name) || offered.iter().any(|offered| offered.file == name);
         if used {
-            template::write(&city.folder.join(name), content, &[("source", &source)])?;
+            template::write(&city.folder().join(name), content, &[("source", source.clone())])?;
         }
     }
     for file in policies {
-        city.hansa.run(tell, &["policy", "add", file]).await?;
+        city.hansa().run(tell, &["policy", "add", file]).await?;
     }
     for Offered { file, dataset, policy } in offered {
-        city.hansa.run(tell, &["dataset", "add", file]).await?;
-        city.hansa.run(tell, &["offer", "add", "--dataset", dataset, "--policy", policy]).await?;
+        city.hansa().run(tell, &["dataset", "add", file]).await?;
+        city.hansa().run(tell, &["offer", "add", "--dataset", dataset, "--policy", policy]).await?;
     }
-    city.hansa
-        .run(tell, &["partner", "add", &partner.participant, "--name", partner.key, "--root", &partner.root()])
-        .await?;
     Ok(())
 }

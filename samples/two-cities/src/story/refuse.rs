@@ -8,7 +8,7 @@ use crate::tell::Teller;
 pub(super) async fn negotiation(stage: &Stage, tell: &Teller) -> Result<(), Failed> {
     tell.step("Belmark asks for the flood gauges, whose terms do not admit it", async {
         let gauges = ["negotiate", "arvenna", "urn:dataset:arvenna:flood-gauges"];
-        match stage.belmark.hansa.attempt(tell, &gauges).await? {
+        match stage.belmark.hansa().attempt(tell, &gauges).await? {
             Err(refused) => {
                 refused.sentence.lines().for_each(|line| tell.refusal(line));
                 if !refused.sentence.contains("role") || !refused.sentence.contains("crisis-team") {
