@@ -194,8 +194,10 @@ async fn credentials_that_are_taken() {
     }
     let settings = HolderSettings { unsolicited: Unsolicited::Hold, ..HolderSettings::default() };
     let held = world.bari.holder_with(settings);
-    let intake =
-        held.receive(&did(AUTHORITY), &message(Some("unknown"), &[member.clone()]), None, verifier).await.unwrap();
+    let intake = held
+        .receive(&did(AUTHORITY), &message(Some("unknown"), std::slice::from_ref(&member)), None, verifier)
+        .await
+        .unwrap();
     assert!(matches!(intake, Intake::Hold(received) if received.len() == 1));
     let error = held.receive(&did(AUTHORITY), &message(None, &[member]), None, verifier).await.unwrap_err();
     assert_eq!((error.refusal().status(), error.code()), (403, "unsolicited"));
