@@ -10,7 +10,7 @@ use tck::dataspace::{Authority, CITY};
 use tck::management::{Kind, text};
 use tck::pair::{introduce, read, readable};
 use tck::peer::messages;
-use tck::service::Connector;
+use tck::service::{Connector, Credentials};
 use tck::{source, wait};
 
 const SCOPE: &str = "org.eclipse.dspace.dcp.vc.type:MembershipCredential:read";
@@ -27,16 +27,26 @@ struct Dataspace {
 
 impl Dataspace {
     async fn start() -> Self {
+        Self::start_with(|_provider| {}).await
+    }
+
+    /// `change` is for the settings of the provider.
+    async fn start_with(change: impl FnOnce(&mut Credentials)) -> Self {
         let binaries = Binaries::from_environment().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let authority = Authority::start(&binaries, &at("authority")).await.unwrap();
-        let provider = Connector::start(&binaries, &at("provider"), authority.member().unwrap()).await.unwrap();
+        let mut settings = authority.member().unwrap();
+        change(settings.credentials.as_mut().unwrap());
+        let provider = Connector::start(&binaries, &at("provider"), settings).await.unwrap();
         let mut settings = authority.member().unwrap();
         settings.credentials.as_mut().unwrap().token_client = Some((CLIENT.0.to_owned(), CLIENT.1.to_owned()));
         let consumer = Connector::start(&binaries, &at("consumer"), settings).await.unwrap();
         introduce(&consumer, &provider).await.unwrap();
         introduce(&provider, &consumer).await.unwrap();
+        let trusted = json!({"types": ["*"]});
+        let path = format!("/trusted-issuers/{}", escaped(authority.control.participant()));
+        provider.api().put(&path, trusted).await.unwrap();
         authority.join(provider.api()).await.unwrap();
         authority.join(consumer.api()).await.unwrap();
         Self { authority, provider, consumer, source: source::start().unwrap(), _folder: folder }
@@ -58,12 +68,35 @@ impl Dataspace {
         api.reaches(Kind::Negotiation, text(&begun, "id"), &["FINALIZED", "TERMINATED"]).await.unwrap()
     }
 
+    /// A transfer that data flows in: the consumer's id of it, and where it is read.
+    async fn running_transfer(&self) -> (String, String) {
+        self.publish("traffic", "membership", "active").await;
+        let negotiation = self.negotiate("traffic").await;
+        assert_eq!(text(&negotiation, "state"), "FINALIZED", "{negotiation}");
+        let consumer = self.consumer.api();
+        let agreement = json!({"agreementId": text(&negotiation, "agreementId")});
+        let begun = consumer.post("/transfers", agreement).await.unwrap();
+        let transfer = readable(consumer, text(&begun, "id"), wait::PATIENCE).await.unwrap();
+        let address = format!("{}/ngsi-ld/v1/entities", text(&transfer, "localEndpoint"));
+        assert_eq!(read(&address, &[]).await.unwrap().0, 200);
+        (text(&begun, "id").to_owned(), address)
+    }
+
+    /// Waits until the consumer sees its transfer suspended; what it sees.
+    async fn suspended(&self, transfer: &str, address: &str) -> String {
+        let patience = Duration::from_secs(30);
+        let api = self.consumer.api();
+        let suspended = api.reaches_within(Kind::Transfer, transfer, &["SUSPENDED"], patience).await.unwrap();
+        assert_eq!(read(address, &[]).await.unwrap().0, 403);
+        suspended.to_string()
+    }
+
     /// The authority takes the consumer's membership back.
     async fn revoke(&self) {
         let api = self.authority.control.api();
         let issued = api.all("/issued-credentials").await.unwrap();
         let of_consumer = issued.iter().find(|credential| text(credential, "holder") == self.consumer.id()).unwrap();
-        let id = text(of_consumer, "id").replace(':', "%3A");
+        let id = escaped(text(of_consumer, "id"));
         let revoked = api.post(&format!("/issued-credentials/{id}/revoke"), json!({"reason": "left the region"})).await;
         assert_eq!(text(&revoked.unwrap(), "state"), "revoked");
     }
@@ -86,6 +119,11 @@ impl Dataspace {
     }
 }
 
+/// An id in a path.
+fn escaped(id: &str) -> String {
+    id.replace('%', "%25").replace(':', "%3A")
+}
+
 async fn post(url: &str, token: &str, body: &Value) -> (u16, Value) {
     let request = reqwest::Client::new().request(Method::POST, url).bearer_auth(token).json(body);
     let answer = request.send().await.unwrap();
@@ -95,25 +133,27 @@ async fn post(url: &str, token: &str, body: &Value) -> (u16, Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_agree_and_a_revocation_stops_the_transfer() {
     let dataspace = Dataspace::start().await;
-    dataspace.publish("traffic", "membership", "active").await;
-    let negotiation = dataspace.negotiate("traffic").await;
-    assert_eq!(text(&negotiation, "state"), "FINALIZED", "{negotiation}");
-    let consumer = dataspace.consumer.api();
-    let begun = consumer.post("/transfers", json!({"agreementId": text(&negotiation, "agreementId")})).await.unwrap();
-    let transfer = readable(consumer, text(&begun, "id"), wait::PATIENCE).await.unwrap();
-    let address = format!("{}/ngsi-ld/v1/entities", text(&transfer, "localEndpoint"));
-    assert_eq!(read(&address, &[]).await.unwrap().0, 200);
-
+    let (transfer, address) = dataspace.running_transfer().await;
     dataspace.revoke().await;
-    let suspended = consumer
-        .reaches_within(Kind::Transfer, text(&begun, "id"), &["SUSPENDED"], Duration::from_secs(30))
-        .await
-        .unwrap();
-    assert!(suspended.to_string().contains("credential_revoked"), "the consumer is told why: {suspended}");
-    assert_eq!(read(&address, &[]).await.unwrap().0, 403);
+    let suspended = dataspace.suspended(&transfer, &address).await;
+    assert!(suspended.contains("credential_revoked"), "the consumer is told why: {suspended}");
+    assert!(suspended.contains(dataspace.consumer.id()), "and whose it is: {suspended}");
     let refused = dataspace.negotiate("traffic").await;
     assert_ne!(text(&refused, "state"), "FINALIZED");
     assert!(refused.to_string().contains("revoked"), "the reason is told: {refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_issuer_that_is_not_trusted_any_more_stops_the_transfer() {
+    let dataspace = Dataspace::start_with(|provider| provider.trusted_issuers.clear()).await;
+    let (transfer, address) = dataspace.running_transfer().await;
+    let path = format!("/trusted-issuers/{}", escaped(dataspace.authority.control.participant()));
+    let removed = dataspace.provider.api().call(Method::DELETE, &path, None).await.unwrap();
+    assert_eq!(removed.0, 204);
+    let refused = dataspace.negotiate("traffic").await;
+    assert!(refused.to_string().contains("not a trusted issuer"), "at once, with the reason: {refused}");
+    let suspended = dataspace.suspended(&transfer, &address).await;
+    assert!(suspended.contains("credential_untrusted"), "{suspended}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

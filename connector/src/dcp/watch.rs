@@ -1,5 +1,5 @@
-//! Watches over the credentials that running transfers rest on: one that is revoked, suspended or over suspends its transfers,
-//! and both sides are told why. Nobody tells us of a revocation, so the lists are read again, once each, at the interval of
+//! Watches over the credentials that running transfers rest on: one that is revoked, suspended, over or not trusted any more
+//! suspends its transfers, and both sides are told why. Nobody tells us of a revocation, so the lists are read again, once each, at the interval of
 //! `identity.status_cache_s`.
 
 use std::collections::HashMap;
@@ -17,13 +17,13 @@ use crate::service::ServiceResult;
 use crate::service::transfer::{Command, command};
 use crate::store::running;
 
-/// Intervals for which a status may stay unknown, because its list cannot be read, before it counts against the transfer.
+/// Intervals for which it may stay unknown whether a credential holds, because a list cannot be read, before it counts against the transfer.
 const PATIENCE: i64 = 10;
 /// How often used tokens that have expired are forgotten, in intervals.
 const FORGET_EACH: u64 = 10;
 
 /// Why a credential does not hold any more: a code and a sentence.
-type Fallen = (String, String);
+type Fallen = (&'static str, String);
 
 /// Watches until `stop`; without verifiable credentials there is nothing to watch.
 pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
@@ -51,15 +51,15 @@ async fn look(app: &Arc<App>, dcp: &DcpServices, unknown: &mut HashMap<String, i
     let mut after = String::new();
     loop {
         let page = running::page(&app.store, app.context(), &after).await?;
-        let Some((last, _)) = page.last() else { break };
+        let Some((last, ..)) = page.last() else { break };
         after.clone_from(last);
-        for (id, claims) in page {
+        for (id, counter_party, claims) in page {
             let claims: Value = serde_json::from_str(&claims).unwrap_or_default();
             let credentials = claims.get("credentials").and_then(Value::as_array).map(Vec::as_slice);
             for credential in credentials.unwrap_or_default() {
-                let key = credential.to_string();
+                let key = format!("{counter_party} {credential}");
                 if !judged.contains_key(&key) {
-                    let judgement = judge(dcp, credential, &key, unknown).await;
+                    let judgement = judge(dcp, &counter_party, credential, &key, unknown).await;
                     judged.insert(key.clone(), judgement);
                 }
                 if let Some(Some((code, reason))) = judged.get(&key) {
@@ -74,34 +74,48 @@ async fn look(app: &Arc<App>, dcp: &DcpServices, unknown: &mut HashMap<String, i
 }
 
 /// What stands against a credential now, if anything.
-async fn judge(dcp: &DcpServices, credential: &Value, key: &str, unknown: &mut HashMap<String, i64>) -> Option<Fallen> {
+async fn judge(
+    dcp: &DcpServices,
+    counter_party: &str,
+    credential: &Value,
+    key: &str,
+    unknown: &mut HashMap<String, i64>,
+) -> Option<Fallen> {
     let text = |name: &str| credential.get(name).and_then(Value::as_str).unwrap_or_default();
     let types = credential.get("type").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let name = types.first().and_then(Value::as_str).unwrap_or("credential");
+    let types: Vec<String> = types.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    let what = format!("the {} of `{counter_party}`", types.first().map_or("credential", String::as_str));
     let until = OffsetDateTime::parse(text("validUntil"), &Rfc3339).ok();
     if until.is_some_and(|until| until.unix_timestamp() <= dcp.clock.now()) {
-        return Some(("credential_expired".to_owned(), format!("the {name} of the counter-party has expired")));
+        return Some(("credential_expired", format!("{what} has expired")));
     }
-    let entries = credential.get("status").and_then(Value::as_array)?;
-    match dcp.status.check(entries, text("issuer")).await {
-        Ok(_) => {
-            unknown.remove(key);
-            None
-        }
-        Err(error) if matches!(error.code(), "revoked" | "suspended") => {
-            let reason = format!("the {name} of the counter-party is {}: {error}", error.code());
-            Some((format!("credential_{}", error.code()), reason))
-        }
-        Err(error) => {
-            let rounds = unknown.entry(key.to_owned()).or_insert(0);
-            *rounds += 1;
-            tracing::warn!(%error, rounds, "the status of a {name} cannot be read");
-            (*rounds >= PATIENCE).then(|| {
-                let reason = format!("the status of the {name} of the counter-party cannot be read: {error}");
-                ("credential_status_unknown".to_owned(), reason)
-            })
+    let issuer = text("issuer");
+    let mut doubt = match dcp.trust.check(issuer, &types).await {
+        Ok(()) => None,
+        Err(error) if error.is_temporary() => Some(error),
+        Err(error) => return Some(("credential_untrusted", format!("{what} counts no more: {error}"))),
+    };
+    if let Some(entries) = credential.get("status").and_then(Value::as_array) {
+        match dcp.status.check(entries, issuer).await {
+            Ok(_) => {}
+            Err(error) if error.code() == "revoked" => {
+                return Some(("credential_revoked", format!("{what} is revoked: {error}")));
+            }
+            Err(error) if error.code() == "suspended" => {
+                return Some(("credential_suspended", format!("{what} is suspended: {error}")));
+            }
+            Err(error) => doubt = Some(error),
         }
     }
+    let Some(error) = doubt else {
+        unknown.remove(key);
+        return None;
+    };
+    let rounds = unknown.entry(key.to_owned()).or_insert(0);
+    *rounds += 1;
+    tracing::warn!(%error, rounds, "it cannot be said whether {what} still holds");
+    (*rounds >= PATIENCE)
+        .then(|| ("credential_status_unknown", format!("it cannot be said whether {what} still holds: {error}")))
 }
 
 async fn suspend(app: &Arc<App>, id: &str, code: &str, reason: &str) {

@@ -117,10 +117,12 @@ impl Dcp {
             scopes: scopes.clone(),
         };
         if let Some(known) = self.presented.get(&asked).await {
-            if self.parts.clock.now() < known.reuse_until {
+            let trusted = self.still_trusted(&known).await;
+            if trusted.is_ok() && self.parts.clock.now() < known.reuse_until {
                 return Ok(known);
             }
             self.presented.invalidate(&asked).await;
+            trusted?;
         }
         if self.settings.presentation_reuse_s <= 0 {
             return self.ask(did, token, scopes).await.map(Arc::new);
@@ -128,6 +130,14 @@ impl Dcp {
         // Requests that come at the same time share one query.
         let ask = async { self.ask(did, token, scopes).await.map(Arc::new) };
         self.presented.try_get_with(asked, ask).await.map_err(|error| (*error).clone())
+    }
+
+    /// Trust can be taken back at any time; asking for it again costs nothing beside the rest.
+    async fn still_trusted(&self, known: &Presented) -> Result<(), IdentityError> {
+        for verified in known.credentials.iter() {
+            self.parts.trust.check(&verified.credential.issuer, &verified.credential.types).await?;
+        }
+        Ok(())
     }
 
     async fn ask(&self, did: &Did, token: &SecretString, scopes: &Scopes) -> Result<Presented, IdentityError> {

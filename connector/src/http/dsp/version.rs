@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use dsp_protocol::version::VersionDocument;
+use dsp_protocol::version::{VersionAuth, VersionDocument};
 use serde_json::json;
 
 use super::BASE_PATH;
@@ -10,8 +10,19 @@ use super::answer;
 use crate::app::App;
 
 /// Open to everybody, as the specification demands.
-pub(super) async fn document() -> HttpResponse {
-    answer::json(StatusCode::OK, &VersionDocument::of_2025_1(BASE_PATH).to_value())
+pub(super) async fn document(app: web::Data<App>) -> HttpResponse {
+    let mut document = VersionDocument::of_2025_1(BASE_PATH);
+    if app.dcp.is_some() {
+        for version in &mut document.protocol_versions {
+            version.identifier_type = Some("did:web".to_owned());
+            version.auth = Some(VersionAuth {
+                protocol: "DCP".to_owned(),
+                version: "1.0".to_owned(),
+                profile: ["vc20-bssl/jwt", "vc11-sl2021/jwt"].map(str::to_owned).to_vec(),
+            });
+        }
+    }
+    answer::json(StatusCode::OK, &document.to_value())
 }
 
 /// Whether the database answers.

@@ -164,6 +164,9 @@ pub(crate) async fn announce<P: Process>(
     Ok(())
 }
 
+/// States of which an event says why.
+const STOPPED: [&str; 4] = ["SUSPENDING", "SUSPENDED", "TERMINATING", "TERMINATED"];
+
 /// What an event tells of a row, and one thing more.
 pub(crate) fn event_data<P: Process>(row: &P, more: Option<(&str, Value)>) -> Value {
     let common = row.common();
@@ -177,6 +180,9 @@ pub(crate) fn event_data<P: Process>(row: &P, more: Option<(&str, Value)>) -> Va
         members.extend(details);
         let error = common.error.as_deref().and_then(|text| serde_json::from_str(text).ok());
         members.extend(error.map(|error| ("error".to_owned(), error)));
+        let why = common.termination.as_deref().filter(|_| STOPPED.contains(&common.state.as_str()));
+        let why = why.and_then(|text| serde_json::from_str(text).ok());
+        members.extend(why.map(|why| ("termination".to_owned(), why)));
         members.extend(more.map(|(name, value)| (name.to_owned(), value)));
     }
     data

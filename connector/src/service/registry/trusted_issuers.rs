@@ -81,6 +81,7 @@ impl Resource for trusted_issuer::Entity {
     fn changed(app: &App) {
         if let Some(dcp) = &app.dcp {
             dcp.stored_trust.forget();
+            dcp.identity.forget();
         }
     }
 }
