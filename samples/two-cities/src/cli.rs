@@ -151,6 +151,11 @@ pub fn list<'a>(value: &'a Value, member: &str) -> Result<&'a [Value], Fault> {
         .ok_or_else(|| Fault::new(format!("the answer has no list `{member}`: {value}")))
 }
 
+/// Whether a negotiation or transfer is in this state.
+pub fn is_in(state: &str) -> impl Fn(&Value) -> bool {
+    move |process| text(process, "/state").is_ok_and(|now| now == state)
+}
+
 /// The only entry of a list.
 ///
 /// # Errors

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::file::COMMUTERS;
 use super::{Received, Stage};
-use crate::cli::{only, text};
+use crate::cli::{is_in, only, text};
 use crate::fault::{Failed, Fault};
 use crate::read::{self, Ended, download};
 use crate::tell::{Teller, seconds, size};
@@ -88,6 +89,8 @@ async fn cut(stage: &Stage, tell: &Teller, path: &Path) -> Result<Transfer, Faul
         });
     }
     let query = ["transfers", "--role", "provider", "--state", "STARTED", "--dataset", COMMUTERS];
+    let started = |list: &Value| only(list).is_ok();
+    stage.arvenna.hansa().wait_for("no transfer of the file runs in Arvenna", &query, started).await?;
     let running = stage.arvenna.hansa().run(tell, &query).await?;
     let id = text(only(&running)?, "/id")?;
     let begun = Instant::now();
@@ -127,6 +130,9 @@ pub(super) async fn refused(stage: &Stage, tell: &Teller, endpoint: &str) -> Res
 
 async fn rest(stage: &Stage, tell: &Teller, transfer: &Transfer, path: &Path) -> Result<(), Fault> {
     let before = std::fs::metadata(path).map_err(|error| Fault::file(path, &error))?.len();
+    // The data stops before both control planes have agreed on it.
+    let show = ["transfer", "show", &transfer.at_arvenna];
+    stage.arvenna.hansa().wait_for("Belmark had not confirmed the suspension", &show, is_in("SUSPENDED")).await?;
     stage.arvenna.hansa().run(tell, &["transfer", "resume", &transfer.at_arvenna]).await?;
     let begun = Instant::now();
     while (400..600).contains(&head(&transfer.endpoint).await?) {
@@ -149,6 +155,8 @@ async fn rest(stage: &Stage, tell: &Teller, transfer: &Transfer, path: &Path) ->
     }
     tell.say("the two parts together have the SHA-256 of the original");
     stage.belmark.hansa().run(tell, &["transfer", "complete", &transfer.at_belmark]).await?;
+    let show = ["transfer", "show", &transfer.at_belmark];
+    stage.belmark.hansa().wait_for("Arvenna had not confirmed the end", &show, is_in("COMPLETED")).await?;
     Ok(())
 }
 

@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::Stage;
 use super::file::COMMUTERS;
 use super::member::{MEMBERSHIP, diagnosis};
-use crate::cli::{list, only, text};
+use crate::cli::{is_in, list, only, text};
 use crate::fault::{Failed, Fault};
 use crate::read;
 use crate::tell::{Teller, seconds};
@@ -51,9 +50,8 @@ async fn stop(stage: &Stage, tell: &Teller, transfer: &str) -> Result<Duration, 
     tell.say(&format!("{} reads were answered; {} after the command no more", stop.answered, seconds(stopped)));
 
     // Arvenna's message is on its way while its data plane has stopped already.
-    let suspended = |transfer: &Value| text(transfer, "/state").is_ok_and(|state| state == "SUSPENDED");
     let shown = ["transfer", "show", transfer];
-    belmark.hansa().wait_for("Belmark did not know that the transfer is suspended", &shown, suspended).await?;
+    belmark.hansa().wait_for("Belmark did not know that the transfer is suspended", &shown, is_in("SUSPENDED")).await?;
     let told = belmark.hansa().run(tell, &shown).await?;
     let reason = text(&told, "/termination/reason/0")?;
     tell.refusal(&format!("{}: {reason} [{}]", text(&told, "/state")?, text(&told, "/termination/code")?));
