@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use josekit::jwk::Jwk;
 use josekit::jwk::alg::ec::EcKeyPair;
 use josekit::jwk::alg::ed::{EdCurve, EdKeyPair};
@@ -17,6 +17,14 @@ use super::{Algorithm, JoseError};
 
 /// The largest RSA modulus and smallest one, in bytes.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
+/// What comes before the key itself in a SubjectPublicKeyInfo of P-256 with an uncompressed point (RFC 5480, 2).
+const P256_INFO: &[u8] =
+    b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04";
+/// The same of P-384.
+const P384_INFO: &[u8] =
+    b"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00\x04";
+/// The same of Ed25519 (RFC 8410, 4).
+const ED25519_INFO: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
 
 /// A public key, ready to verify with. Cloning is cheap.
 #[derive(Clone)]
@@ -82,6 +90,36 @@ impl PublicKey {
         Ok(Self(Arc::new(Public { jwk: public, verifiers })))
     }
 
+    /// Reads a public key in PEM (`BEGIN PUBLIC KEY`, RFC 7468, 13): P-256 or P-384 with an uncompressed point, or Ed25519.
+    ///
+    /// # Errors
+    /// `unsupported_key` for anything else.
+    pub fn from_pem(pem: &str) -> Result<Self, JoseError> {
+        let unsupported = || {
+            JoseError::new(
+                "unsupported_key",
+                "the public key is not PEM (`BEGIN PUBLIC KEY`) of P-256, P-384 or Ed25519",
+            )
+        };
+        let inner = pem.trim().strip_prefix("-----BEGIN PUBLIC KEY-----");
+        let inner = inner.and_then(|rest| rest.strip_suffix("-----END PUBLIC KEY-----")).ok_or_else(unsupported)?;
+        let base64: String = inner.split_ascii_whitespace().collect();
+        let der = STANDARD.decode(base64).map_err(|_error| unsupported())?;
+        let point = |curve: &str, bytes: &[u8]| {
+            let (x, y) = bytes.split_at_checked(bytes.len() / 2)?;
+            Some(json!({"kty": "EC", "crv": curve, "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y)}))
+        };
+        let jwk = if let Some(bytes) = der.strip_prefix(P256_INFO) {
+            point("P-256", bytes)
+        } else if let Some(bytes) = der.strip_prefix(P384_INFO) {
+            point("P-384", bytes)
+        } else {
+            let bytes = der.strip_prefix(ED25519_INFO);
+            bytes.map(|bytes| json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(bytes)}))
+        };
+        Self::from_jwk(&jwk.ok_or_else(unsupported)?)
+    }
+
     /// The members of the public key: `kty`, `crv`, `x` and so on.
     pub fn jwk(&self) -> &Map<String, Value> {
         &self.0.jwk
@@ -100,7 +138,7 @@ impl PublicKey {
     }
 
     /// The algorithms that it may be used with.
-    pub(crate) fn algorithms(&self) -> impl Iterator<Item = Algorithm> + '_ {
+    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> + '_ {
         self.0.verifiers.iter().map(|(algorithm, _)| *algorithm)
     }
 
@@ -232,16 +270,21 @@ impl PrivateKey {
     /// # Errors
     /// As [`PrivateKey::sign`].
     pub fn sign_compact(&self, header: &Value, payload: &Value) -> Result<String, JoseError> {
-        let mut full = Map::new();
-        full.insert("alg".to_owned(), json!(self.algorithm().name()));
-        if let Value::Object(members) = header {
-            full.extend(members.clone());
-        }
-        let encode = |value: String| URL_SAFE_NO_PAD.encode(value);
-        let input = format!("{}.{}", encode(Value::Object(full).to_string()), encode(payload.to_string()));
+        let input = signing_input(self.algorithm(), header, payload);
         let signature = URL_SAFE_NO_PAD.encode(self.sign(input.as_bytes())?);
         Ok(format!("{input}.{signature}"))
     }
+}
+
+/// What a compact JWS signs (RFC 7515, 5.1); `alg` is added to the header members given.
+pub(crate) fn signing_input(algorithm: Algorithm, header: &Value, payload: &Value) -> String {
+    let mut full = Map::new();
+    full.insert("alg".to_owned(), json!(algorithm.name()));
+    if let Value::Object(members) = header {
+        full.extend(members.clone());
+    }
+    let encode = |value: String| URL_SAFE_NO_PAD.encode(value);
+    format!("{}.{}", encode(Value::Object(full).to_string()), encode(payload.to_string()))
 }
 
 impl fmt::Debug for PrivateKey {

@@ -10,6 +10,7 @@ mod tests;
 
 pub use algorithm::Algorithm;
 pub use compact::{Jws, MAX_JWS_BYTES};
+pub(crate) use key::signing_input;
 pub use key::{PrivateKey, PublicKey};
 
 use thiserror::Error;
@@ -25,6 +26,11 @@ pub struct JoseError {
 impl JoseError {
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
+    }
+
+    /// `cannot_sign`, for keys that lie elsewhere.
+    pub fn cannot_sign(message: impl Into<String>) -> Self {
+        Self::new("cannot_sign", message)
     }
 
     /// A stable name: `malformed_jws`, `unsupported_algorithm`, `unsupported_key`, `bad_signature`, `cannot_sign`.

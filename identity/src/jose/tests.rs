@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use josekit::jws::{PS256, RS256};
+use josekit::jwk::alg::ed::EdCurve;
+use josekit::jws::{self, ES384, ES512, EdDSA, PS256, RS256};
 use serde_json::{Value, json};
 
 use super::*;
@@ -54,6 +55,48 @@ fn published_thumbprints_come_out() {
     let thumbprint = |jwk| PublicKey::from_jwk(&jwk).unwrap().thumbprint();
     assert_eq!(thumbprint(rsa_jwk()), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     assert_eq!(thumbprint(ed25519_jwk()), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+}
+
+#[test]
+fn public_keys_are_read_from_pem() {
+    // RFC 8410, 10.1.
+    let published = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+    let key = PublicKey::from_pem(published).unwrap();
+    assert_eq!(key.jwk()["x"], "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE");
+    let p256 = jws::ES256.generate_key_pair().unwrap();
+    let p384 = ES384.generate_key_pair().unwrap();
+    let ed = EdDSA.generate_key_pair(EdCurve::Ed25519).unwrap();
+    for (pem, jwk) in [
+        (p256.to_pem_public_key(), p256.to_jwk_public_key()),
+        (p384.to_pem_public_key(), p384.to_jwk_public_key()),
+        (ed.to_pem_public_key(), ed.to_jwk_public_key()),
+    ] {
+        let known = PublicKey::from_jwk(&Value::Object(jwk.as_ref().clone())).unwrap();
+        let pem = String::from_utf8(pem).unwrap();
+        assert_eq!(PublicKey::from_pem(&pem).unwrap(), known);
+        assert_eq!(PublicKey::from_pem(&pem.replace('\n', "\r\n")).unwrap(), known);
+        let short = pem.replacen("\nM", "\nAAAAM", 1);
+        assert_eq!(PublicKey::from_pem(&short).unwrap_err().code(), "unsupported_key");
+    }
+    let others = [
+        ES512.generate_key_pair().unwrap().to_pem_public_key(),
+        EdDSA.generate_key_pair(EdCurve::Ed448).unwrap().to_pem_public_key(),
+        RS256.generate_key_pair(2048).unwrap().to_pem_public_key(),
+        p256.to_pem_private_key(),
+        p256.to_traditional_pem_private_key(),
+        Vec::new(),
+        b"-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----".to_vec(),
+        b"-----BEGIN PUBLIC KEY-----\n?\n-----END PUBLIC KEY-----".to_vec(),
+        published.replace("4rXAxZuE=", "4rXAxZg==").into_bytes(),
+    ];
+    for pem in others {
+        let pem = String::from_utf8(pem).unwrap();
+        assert_eq!(PublicKey::from_pem(&pem).unwrap_err().code(), "unsupported_key", "{pem}");
+    }
+    // A point that is not on the curve.
+    let off = format!("{}{}", "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE", "A".repeat(86) + "==");
+    let off = format!("-----BEGIN PUBLIC KEY-----\n{off}\n-----END PUBLIC KEY-----");
+    assert_eq!(PublicKey::from_pem(&off).unwrap_err().code(), "unsupported_key");
 }
 
 #[test]

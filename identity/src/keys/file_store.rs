@@ -1,4 +1,5 @@
-//! Keys in a folder: `keys.json` says what there is, `KEY.pem` holds the private half of the current key.
+//! Keys in a folder: `keys.json` says what there is, `KEY.pem` holds the private half of the current key, unless that is in a
+//! secret store.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -14,6 +15,8 @@ use super::{KeyError, KeyRing, KeyState, KeyStore, RingKey};
 use crate::jose::{PrivateKey, PublicKey};
 
 const INDEX: &str = "keys.json";
+/// What `private_half` says of a key in a secret store.
+const ELSEWHERE: &str = "elsewhere";
 /// Largest file that is read, in bytes.
 const MAX_FILE: u64 = 256 * 1024;
 
@@ -51,6 +54,9 @@ impl FileKeyStore {
         let jwk = entry.get("public_key_jwk").unwrap_or(&Value::Null);
         let public = PublicKey::from_jwk(jwk).map_err(|error| bad(index, &format!("has a key `{id}`: {error}")))?;
         match entry.get("state").and_then(Value::as_str) {
+            Some("current") if entry.get("private_half").and_then(Value::as_str) == Some(ELSEWHERE) => {
+                Ok(RingKey::held_elsewhere(id, created, public))
+            }
             Some("current") => {
                 let private = self.private_half(id)?;
                 if *private.public() != public {
@@ -117,6 +123,7 @@ impl FileKeyStore {
 fn describe(key: &RingKey) -> Value {
     let mut entry = json!({"id": key.id, "created": key.created, "public_key_jwk": key.public.jwk()});
     let state = match key.state {
+        KeyState::Current if key.is_held_elsewhere() => json!({"state": "current", "private_half": ELSEWHERE}),
         KeyState::Current => json!({"state": "current"}),
         KeyState::Retired { retired_at, drop_after } => {
             json!({"state": "retired", "retired_at": retired_at, "drop_after": drop_after})

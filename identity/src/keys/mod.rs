@@ -9,7 +9,7 @@ mod tests;
 
 pub use file_store::FileKeyStore;
 pub use ring::{KeyRing, KeyState, RingKey};
-pub use signer::{KeySigner, Signer, SwitchableSigner};
+pub use signer::{KeySigner, Signer, SwitchableSigner, signing_input};
 pub use store::{KeyStore, MemoryKeyStore};
 
 use thiserror::Error;
@@ -25,12 +25,13 @@ pub struct KeyError {
 }
 
 impl KeyError {
-    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+    /// With a code of the list at [`KeyError::code`], and a sentence without the full stop.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 
-    /// A stable name: `no_key`, `unknown_key`, `key_in_use`, `bad_key_store`, `unsafe_key_file`, `key_store_unavailable`, or a
-    /// code of [`JoseError`].
+    /// A stable name: `no_key`, `unknown_key`, `key_in_use`, `bad_key_store`, `unsafe_key_file`, `key_store_unavailable`,
+    /// `key_store_refused`, or a code of [`JoseError`].
     pub fn code(&self) -> &'static str {
         self.code
     }

@@ -38,8 +38,18 @@ pub struct RingKey {
     pub state: KeyState,
     /// The public half.
     pub public: PublicKey,
-    /// The private half, of the current key only: what signs no more is better gone.
-    private: Option<PrivateKey>,
+    private: PrivateHalf,
+}
+
+/// Where the private half of a key is.
+#[derive(Clone, Debug)]
+enum PrivateHalf {
+    /// With us, for the current key only.
+    Here(PrivateKey),
+    /// In a secret store, which signs.
+    Elsewhere,
+    /// Given up: what signs no more is better gone.
+    Gone,
 }
 
 /// Our keys: one that signs, and older ones. A changed ring takes effect when it is stored and given to the signer.
@@ -68,12 +78,15 @@ impl KeyRing {
             return Err(bad(&format!("are more than {MAX_KEYS}")));
         }
         let mut current = keys.iter().filter(|key| key.state == KeyState::Current);
-        match (current.next(), current.next()) {
-            (Some(key), None) if key.private.as_ref().is_some_and(|private| *private.public() == key.public) => {}
-            (Some(key), None) => {
+        let (Some(key), None) = (current.next(), current.next()) else {
+            return Err(bad("there is not exactly one current key"));
+        };
+        match &key.private {
+            PrivateHalf::Elsewhere => {}
+            PrivateHalf::Here(private) if *private.public() == key.public => {}
+            PrivateHalf::Here(_) | PrivateHalf::Gone => {
                 return Err(bad(&format!("`{}` has not its own private half", crate::printable(&key.id))));
             }
-            _ => return Err(bad("there is not exactly one current key")),
         }
         for (position, key) in keys.iter().enumerate() {
             if !is_key_id(&key.id) {
@@ -105,11 +118,12 @@ impl KeyRing {
     /// Signs with the current key in the name of `did`.
     ///
     /// # Errors
-    /// As [`KeyRing::current`].
+    /// As [`KeyRing::current`]; also when the private half is held elsewhere.
     pub fn signer(&self, did: &Did) -> Result<KeySigner, KeyError> {
         let current = self.current()?;
-        let private =
-            current.private().ok_or_else(|| KeyError::new("no_key", "the current key has no private half"))?;
+        let private = current.private().ok_or_else(|| {
+            KeyError::new("no_key", format!("the private half of the current key `{}` is not here", current.id))
+        })?;
         Ok(KeySigner::new(current.method(did)?, private.clone()))
     }
 
@@ -119,14 +133,21 @@ impl KeyRing {
     /// # Errors
     /// As [`KeyRing::init`]; `bad_key_store` when there are too many keys already.
     pub fn rotate(&mut self, algorithm: Algorithm, now: i64, keep_until: i64) -> Result<String, KeyError> {
+        self.rotate_to(RingKey::generate(algorithm, now)?, now, keep_until)
+    }
+
+    /// [`KeyRing::rotate`] to a key that was made already.
+    ///
+    /// # Errors
+    /// `bad_key_store` when there are too many keys already, or one with that name.
+    pub fn rotate_to(&mut self, new: RingKey, now: i64, keep_until: i64) -> Result<String, KeyError> {
         self.drop_expired(now);
-        let new = RingKey::generate(algorithm, now)?;
         let id = new.id.clone();
         let mut keys = self.keys.clone();
         for key in &mut keys {
             if key.state == KeyState::Current {
                 key.state = KeyState::Retired { retired_at: now, drop_after: keep_until };
-                key.private = None;
+                key.private = PrivateHalf::Gone;
             }
         }
         keys.push(new);
@@ -171,26 +192,44 @@ impl KeyRing {
 }
 
 impl RingKey {
-    fn generate(algorithm: Algorithm, now: i64) -> Result<Self, KeyError> {
+    /// A new key with a name of its own, to be the current one.
+    ///
+    /// # Errors
+    /// As [`KeyRing::init`].
+    pub fn generate(algorithm: Algorithm, now: i64) -> Result<Self, KeyError> {
         let key = PrivateKey::generate(algorithm)?;
         // The thumbprint is a name that no other key has, and that shows which key it is.
         let id = format!("key-{}", key.public().thumbprint().chars().take(16).collect::<String>());
-        Ok(Self { id, created: now, state: KeyState::Current, public: key.public().clone(), private: Some(key) })
+        Ok(Self::current(id, now, key))
     }
 
     /// A current key that was stored, or made elsewhere.
     pub fn current(id: impl Into<String>, created: i64, key: PrivateKey) -> Self {
-        Self { id: id.into(), created, state: KeyState::Current, public: key.public().clone(), private: Some(key) }
+        let public = key.public().clone();
+        Self { id: id.into(), created, state: KeyState::Current, public, private: PrivateHalf::Here(key) }
+    }
+
+    /// A current key whose private half never leaves a secret store.
+    pub fn held_elsewhere(id: impl Into<String>, created: i64, public: PublicKey) -> Self {
+        Self { id: id.into(), created, state: KeyState::Current, public, private: PrivateHalf::Elsewhere }
     }
 
     /// A key that signs no more.
     pub fn former(id: impl Into<String>, created: i64, state: KeyState, public: PublicKey) -> Self {
-        Self { id: id.into(), created, state, public, private: None }
+        Self { id: id.into(), created, state, public, private: PrivateHalf::Gone }
     }
 
-    /// The private half, of the current key only.
+    /// The private half, of the current key only, and only when it is here.
     pub fn private(&self) -> Option<&PrivateKey> {
-        self.private.as_ref()
+        match &self.private {
+            PrivateHalf::Here(private) => Some(private),
+            PrivateHalf::Elsewhere | PrivateHalf::Gone => None,
+        }
+    }
+
+    /// Whether it signs in a secret store.
+    pub fn is_held_elsewhere(&self) -> bool {
+        matches!(self.private, PrivateHalf::Elsewhere)
     }
 
     /// Its verification method in the document of `did`.

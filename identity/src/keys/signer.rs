@@ -51,11 +51,22 @@ impl Signer for KeySigner {
     }
 
     async fn sign_compact(&self, header: &Value, payload: &Value) -> Result<String, JoseError> {
-        let mut full: Map<String, Value> = header.as_object().cloned().unwrap_or_default();
-        full.remove("alg");
-        full.insert("kid".to_owned(), Value::from(self.method.to_string()));
-        self.key.sign_compact(&Value::Object(full), payload)
+        self.key.sign_compact(&named(&self.method, header), payload)
     }
+}
+
+/// What a compact JWS in the name of `method` signs (RFC 7515, 5.1), for keys that lie elsewhere: a dot and the raw signature in
+/// base64url complete it. `alg` and `kid` are those of the key, whatever `header` says.
+pub fn signing_input(method: &DidUrl, algorithm: Algorithm, header: &Value, payload: &Value) -> String {
+    crate::jose::signing_input(algorithm, &named(method, header), payload)
+}
+
+/// The header without `alg`, which belongs to the key, and with the name of the key.
+fn named(method: &DidUrl, header: &Value) -> Value {
+    let mut full: Map<String, Value> = header.as_object().cloned().unwrap_or_default();
+    full.remove("alg");
+    full.insert("kid".to_owned(), Value::from(method.to_string()));
+    Value::Object(full)
 }
 
 impl fmt::Debug for KeySigner {

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use super::*;
@@ -81,6 +83,54 @@ fn a_ring_is_whole_or_none() {
         assert_eq!(code(vec![RingKey::current("a", NOW, key()), former(id)]), "bad_key_store", "{id}");
     }
     assert!(KeyRing::from_keys(vec![RingKey::current("a", NOW, key()), former("b")]).is_ok());
+}
+
+/// A key that signs in a secret store.
+fn elsewhere(id: &str) -> (PrivateKey, RingKey) {
+    let key = PrivateKey::generate(Algorithm::Es256).unwrap();
+    let ring_key = RingKey::held_elsewhere(id, NOW, key.public().clone());
+    (key, ring_key)
+}
+
+#[test]
+fn a_key_may_be_held_elsewhere() {
+    let (private, key) = elsewhere("hansa-v1");
+    let mut ring = KeyRing::from_keys(vec![key]).unwrap();
+    let current = ring.current().unwrap();
+    assert!(current.is_held_elsewhere() && current.private().is_none());
+    assert_eq!(ring.signer(&us()).unwrap_err().code(), "no_key", "others sign with it");
+    // Whatever the caller says, `alg` and `kid` are those of the key.
+    let method = current.method(&us()).unwrap();
+    let header = json!({"typ": "JWT", "alg": "none", "kid": "did:web:other#k"});
+    let input = signing_input(&method, Algorithm::Es256, &header, &json!({"n": 1}));
+    let signature = URL_SAFE_NO_PAD.encode(private.sign(input.as_bytes()).unwrap());
+    let token = format!("{input}.{signature}");
+    let jws = Jws::parse(&token).unwrap();
+    assert_eq!((jws.kid(), &jws.header()["typ"]), (Some("did:web:us.example#hansa-v1"), &json!("JWT")));
+    jws.verify(&current.public).unwrap();
+
+    assert_eq!(ring.rotate_to(elsewhere("hansa-v2").1, NOW + 5, NOW + 100).unwrap(), "hansa-v2");
+    let retired = KeyState::Retired { retired_at: NOW + 5, drop_after: NOW + 100 };
+    assert_eq!(states(&ring), [retired, KeyState::Current]);
+    assert!(!ring.keys()[0].is_held_elsewhere(), "what signs no more is held nowhere");
+    let error = ring.rotate_to(elsewhere("hansa-v1").1, NOW + 6, NOW + 100).unwrap_err();
+    assert_eq!(error.code(), "bad_key_store", "a name is used once");
+    assert_eq!(ring.current().unwrap().id, "hansa-v2");
+}
+
+#[test]
+fn a_key_moves_to_a_secret_store_and_leaves_no_private_half() {
+    let folder = Folder::new();
+    let store = FileKeyStore::new(&folder.0);
+    let mut ring = KeyRing::init(Algorithm::Es256, NOW).unwrap();
+    store.save(&ring).unwrap();
+    ring.rotate_to(elsewhere("hansa-v1").1, NOW, NOW + 100).unwrap();
+    store.save(&ring).unwrap();
+    assert_eq!(folder.names(), ["keys.json"]);
+    let loaded = store.load().unwrap().unwrap();
+    assert_eq!(states(&loaded), states(&ring));
+    assert!(loaded.current().unwrap().is_held_elsewhere());
+    assert_eq!(loaded.current().unwrap().public, ring.current().unwrap().public);
 }
 
 /// A folder of its own for one test, removed at the end.
