@@ -1,6 +1,6 @@
 //! Watches over the credentials that running transfers rest on: one that is revoked, suspended, over or not trusted any more
-//! suspends its transfers, and both sides are told why. Nobody tells us of a revocation, so the lists are read again, once each, at the interval of
-//! `identity.status_cache_s`.
+//! suspends its transfers, and both sides are told why. Nobody tells us of a revocation, so the lists are read again, once each,
+//! twice in `identity.status_cache_s`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ type Fallen = (&'static str, String);
 /// Watches until `stop`; without verifiable credentials there is nothing to watch.
 pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
     let Some(dcp) = app.dcp.clone() else { return };
-    let interval = Duration::from_secs(app.config.identity.status_cache_s.max(1));
+    let interval = Duration::from_secs(app.config.identity.status_cache_s.max(1)) / 2;
     let mut unknown: HashMap<String, i64> = HashMap::new();
     let mut round: u64 = 0;
     loop {

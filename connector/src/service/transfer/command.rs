@@ -158,6 +158,10 @@ fn check_command(row: &Model, command: &Command) -> ServiceResult<()> {
         Command::Start if suspended => {
             Err(ServiceError::conflict("use_resume", "the transfer is suspended: resume it"))
         }
+        Command::Resume if row.state == "SUSPENDING" => Err(ServiceError::conflict(
+            "suspension_pending",
+            "the counter-party has not confirmed the suspension yet; resume it then",
+        )),
         Command::Resume if !suspended => Err(ServiceError::conflict("not_suspended", "the transfer is not suspended")),
         Command::Resume if suspended_by(row).is_some_and(|by| !by.includes(role(row))) => Err(ServiceError::conflict(
             "suspended_by_peer",
