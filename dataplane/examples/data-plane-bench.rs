@@ -404,6 +404,7 @@ fn start_message(signer: &PlanSigner, source: u16) -> Value {
             paths: vec!["/small".into(), "/large".into()],
             query: None,
         },
+        selection: None,
         max_token_seconds: 3600,
     };
     let message = StartMessage {

@@ -189,6 +189,11 @@ impl Plane {
         if role == Role::Provider && plan.source.is_none() {
             return Err(Problem::bad_request("plan_without_source", "the plan names no source"));
         }
+        // Never passed by: what the selection hides would flow.
+        if role == Role::Provider && plan.selection.is_some() {
+            let detail = "the plan has a selection, which this data plane cannot enforce";
+            return Err(Problem::bad_request("selection_not_supported", detail));
+        }
         Ok(Some((id, plan)))
     }
 

@@ -241,6 +241,7 @@ impl World {
                 paths: vec!["/**".into()],
                 query: None,
             },
+            selection: None,
             max_token_seconds: 600,
         }
     }

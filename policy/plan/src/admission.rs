@@ -68,6 +68,22 @@ impl Admission {
     }
 }
 
+/// The decoded segments of a raw request path, read as [`Admission::check`] reads it.
+///
+/// # Errors
+/// A [`Refusal`] with the code `path_not_safe`.
+pub fn path_segments(path: &str) -> Result<Vec<String>, Refusal> {
+    path::segments(path)
+}
+
+/// Names and values of a raw query string in their order, read as [`Admission::check`] reads it.
+///
+/// # Errors
+/// A [`Refusal`] with the code `query_not_safe`.
+pub fn query_pairs(query: &str) -> Result<Vec<(String, String)>, Refusal> {
+    pairs(query)
+}
+
 fn fault(pattern: &str) -> Option<&'static str> {
     let Some(rest) = pattern.strip_prefix('/') else { return Some("a path starts with a slash") };
     let parts: Vec<&str> = rest.split('/').collect();

@@ -14,13 +14,15 @@ mod jws;
 mod path;
 mod plan;
 mod residual;
+mod selection;
 mod text;
 
-pub use admission::{Admission, MAX_PATH_BYTES, MAX_QUERY_BYTES, QueryRule};
+pub use admission::{Admission, MAX_PATH_BYTES, MAX_QUERY_BYTES, QueryRule, path_segments, query_pairs};
 pub use expr::{Expr, TimeOperator, Truth};
 pub use jws::{MAX_PLAN_BYTES, PLAN_TYPE, PlanError, PlanSigner, PlanVerifier, sign, verify};
 pub use plan::{EnforcementPlan, Source};
 pub use residual::{Conflict, PlanDecision, Reason, Residual, ResidualRule};
+pub use selection::{AttributeRule, Member, NamedContext, PseudonymKey, Selection};
 pub use text::instant_text;
 
 /// Why a request is refused: a machine code, a sentence, and, when a policy decided, the rule and the fact.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Admission, Residual};
+use crate::{Admission, Residual, Selection};
 
 /// What one data flow is allowed to do.
 ///
@@ -30,6 +30,9 @@ pub struct EnforcementPlan {
     pub source: Option<Source>,
     /// Which requests the flow admits.
     pub admission: Admission,
+    /// What of NGSI-LD entities the flow may show. `None` shows them as the source gives them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
     /// The longest life of an access token for this flow, in seconds.
     pub max_token_seconds: u32,
 }

@@ -34,6 +34,7 @@ fn plan() -> EnforcementPlan {
             paths: vec!["/ngsi-ld/v1/entities/**".into()],
             query: Some(vec![QueryRule { name: "type".into(), values: Some(vec!["A".into()]), required: true }]),
         },
+        selection: None,
         max_token_seconds: 600,
     }
 }

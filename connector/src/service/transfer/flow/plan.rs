@@ -43,6 +43,7 @@ pub(super) async fn plan(app: &App, row: &Model) -> ServiceResult<EnforcementPla
         rules,
         source,
         admission,
+        selection: None,
         max_token_seconds: app.config.transfer.token_lifetime_s,
     })
 }
