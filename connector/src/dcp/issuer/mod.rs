@@ -1,32 +1,29 @@
-//! Our issuer service: requests, decisions, issued credentials and their status lists.
+//! Our issuer service: requests, decisions and issued credentials.
+
+mod status_list;
 
 use std::sync::Arc;
 
-use identity::dcp::issuer::{AcceptedRequest, Decision, Issuer, Planned, Profile, StoredRequest};
+use identity::dcp::issuer::{AcceptedRequest, Decision, Issuer, StoredRequest};
 use identity::dcp::message::{CredentialRequestMessage, RequestStatus};
 use identity::did::Did;
-use identity::status::{MIN_ENTRIES, NewStatusList, StatusBits, StatusKind, publish};
 use identity::token::SelfIssued;
-use rand::Rng as _;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use url::Url;
 
-use super::{DcpServices, STATUS_LISTS};
+pub(crate) use status_list::status_list;
+
+use super::DcpServices;
 use crate::app::App;
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::{Unit, issuance, issuances, issued_credential, registry};
 
-/// Places of a list that are given out before the next list is begun: random places stay easy to find.
-const LIST_FILL: u64 = 100_000;
-/// How long a published list is valid, seconds. Verifiers read it again sooner, by their own settings.
-const LIST_LIFETIME_S: i64 = 86_400;
 /// Attempts to find a place that nobody takes at the same moment.
 const ATTEMPTS: usize = 4;
 /// State of a credential that holds.
-const VALID: &str = "valid";
+pub(super) const VALID: &str = "valid";
 /// State of one that was taken back.
-const REVOKED: &str = "revoked";
+pub(super) const REVOKED: &str = "revoked";
 
 /// The issuer service, where there is one.
 ///
@@ -131,7 +128,7 @@ async fn decide(
     for plan in &mut planned {
         let object = supported.iter().find(|object| object.id == plan.object);
         let credential_type = object.and_then(|object| object.credential_type.clone()).unwrap_or_default();
-        issued.push(place(app, dcp, row, plan, credential_type).await?);
+        issued.push(status_list::place(app, dcp, row, plan, credential_type).await?);
     }
     let message = issuer.issue(&holder, &row.holder_pid, &row.id, &planned).await;
     let message = message.map_err(|error| ServiceError::operator(error.code(), error.to_string()))?;
@@ -141,56 +138,6 @@ async fn decide(
     row.next_attempt_at = row.owed_since;
     row.attempts = 0;
     Ok(issued)
-}
-
-/// Gives a planned credential a random place in a status list, so that neighbours tell nothing about each other.
-async fn place(
-    app: &App,
-    dcp: &DcpServices,
-    row: &issuance::Model,
-    plan: &mut Planned,
-    credential_type: String,
-) -> ServiceResult<issued_credential::Model> {
-    let (kind, prefix) = match plan.profile {
-        Profile::Vc20 => (StatusKind::Bitstring, "b"),
-        Profile::Vc11 => (StatusKind::StatusList2021, "s"),
-    };
-    let (list_id, taken) = issuances::last_list(&app.store, app.context(), prefix).await?;
-    let list_id = if taken < LIST_FILL { list_id } else { next_list(&list_id, prefix) };
-    let index = rand::rng().random_range(0..MIN_ENTRIES as i64);
-    let url = list_url(dcp, &list_id)?;
-    plan.status = Some(json!({
-        "id": format!("{url}#{index}"),
-        "type": kind.entry_type(),
-        "statusPurpose": "revocation",
-        "statusListIndex": index.to_string(),
-        "statusListCredential": url.as_str(),
-    }));
-    let now = crate::store::now_ms();
-    Ok(issued_credential::Model {
-        context: row.context.clone(),
-        id: plan.id.clone(),
-        issuance_id: row.id.clone(),
-        holder: row.holder.clone(),
-        kind: credential_type,
-        format: plan.profile.alias().to_owned(),
-        list_id,
-        list_index: index,
-        state: VALID.to_owned(),
-        reason: String::new(),
-        valid_until: plan.valid_until,
-        created_at: now,
-        updated_at: now,
-    })
-}
-
-fn next_list(list: &str, prefix: &str) -> String {
-    let number: u64 = list.trim_start_matches(prefix).parse().unwrap_or(1);
-    format!("{prefix}{}", number + 1)
-}
-
-fn list_url(dcp: &DcpServices, list: &str) -> ServiceResult<Url> {
-    Url::parse(&format!("{}{STATUS_LISTS}/{list}", dcp.root)).map_err(ServiceError::internal)
 }
 
 async fn places_are_free(unit: &Unit, issued: &[issued_credential::Model]) -> ServiceResult<bool> {
@@ -326,36 +273,4 @@ pub(crate) async fn revoke(app: &Arc<App>, id: &str, reason: &str) -> ServiceRes
             })
         })
         .await
-}
-
-/// A status list as a signed credential; made anew for each reader, so that a revocation shows at once.
-///
-/// # Errors
-/// `not_found` when no list has this id.
-pub(crate) async fn status_list(app: &App, dcp: &DcpServices, list: &str) -> ServiceResult<String> {
-    let missing = || ServiceError::not_found("there is no such status list");
-    let kind = match list.as_bytes().first() {
-        Some(b'b') => StatusKind::Bitstring,
-        Some(b's') => StatusKind::StatusList2021,
-        _ => return Err(missing()),
-    };
-    if !issuances::list_exists(&app.store, app.context(), list).await? {
-        return Err(missing());
-    }
-    let mut bits = StatusBits::new(MIN_ENTRIES);
-    for index in issuances::indexes(&app.store, app.context(), list, REVOKED).await? {
-        let index = u64::try_from(index).map_err(ServiceError::internal)?;
-        bits.set(index, true).map_err(ServiceError::internal)?;
-    }
-    let now = dcp.clock.now();
-    let new = NewStatusList {
-        kind,
-        issuer: &dcp.did,
-        url: &list_url(dcp, list)?,
-        purpose: "revocation",
-        bits: &bits,
-        valid_from: now,
-        valid_until: now.saturating_add(LIST_LIFETIME_S),
-    };
-    publish(&new, &*dcp.keys.signer()).await.map_err(ServiceError::internal)
 }
