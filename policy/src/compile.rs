@@ -83,7 +83,7 @@ pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
             None => None,
             Some(condition) => {
                 rule.condition = Some(condition.clone());
-                Some(builder.node(condition, &At::rule(&rule.label()))?)
+                Some(builder.node(condition, &At::rule(&rule.label(), rule.pointer.clone()))?)
             }
         };
         let root_name = root.as_ref().map_or_else(|| "always".to_owned(), |(node, _)| Node::name(node.number));
@@ -152,7 +152,7 @@ impl Builder {
         let number = self.number(at)?;
         let Some(level) = self.levels.get_mut(below) else {
             let message = format!("and, or and xone alternate more than {LEVELS} levels deep");
-            return Err(PolicyError::new("too_deep", &at.member("constraint"), message));
+            return Err(PolicyError::new("too_deep", &at.clone().named("constraint"), message));
         };
         let of: Vec<String> = nodes.iter().map(|node| Node::name(node.number)).collect();
         level.push(object([("id", Value::from(Node::name(number))), ("op", Value::from(op)), ("of", strings(&of))]));

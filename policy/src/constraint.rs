@@ -101,7 +101,9 @@ fn atom(members: &[(&str, &Value)], at: &At) -> Result<Condition, PolicyError> {
     }
     let text = format!("{} {} {}", left.name(), operator.as_str(), shown(value));
     let text = clipped(&text, MAX_COMPARISON_TEXT);
-    comparison(left, operator, rights, is_list(value), text)
+    // In JSON-LD a list of one value is that value.
+    let many = is_list(value) && rights.len() > 1;
+    comparison(left, operator, rights, many, text)
         .map_err(|message| PolicyError::new("comparison", &at.member("operator"), message))
 }
 

@@ -15,13 +15,16 @@ pub struct PolicyError {
     pub rule: Option<String>,
     /// Path of the member inside the rule, for example `constraint[0].leftOperand`; empty for the whole.
     pub member: String,
+    /// JSON pointer (RFC 6901) to the place in the document as it was given; empty for the whole.
+    pub pointer: String,
     /// What is wrong with it; lower case, without a final period.
     pub message: String,
 }
 
 impl PolicyError {
     pub(crate) fn new(code: &'static str, at: &At, message: impl Into<String>) -> Self {
-        Self { code, rule: at.rule.clone(), member: at.path.clone(), message: message.into() }
+        let (rule, member, pointer) = (at.rule.clone(), at.path.clone(), at.pointer.clone());
+        Self { code, rule, member, pointer, message: message.into() }
     }
 
     fn sentence(&self) -> String {
@@ -40,19 +43,52 @@ impl PolicyError {
 pub(crate) struct At {
     rule: Option<String>,
     path: String,
+    pointer: String,
 }
 
 impl At {
-    pub(crate) fn rule(label: &str) -> Self {
-        Self { rule: Some(label.to_owned()), path: String::new() }
+    /// A rule, which stands at this pointer.
+    pub(crate) fn rule(label: &str, pointer: String) -> Self {
+        Self { rule: Some(label.to_owned()), path: String::new(), pointer }
+    }
+
+    /// A place of which only the pointer is known.
+    pub(crate) fn pointer(pointer: &str) -> Self {
+        Self { rule: None, path: String::new(), pointer: pointer.to_owned() }
+    }
+
+    /// This place under another name.
+    pub(crate) fn named(self, path: &str) -> Self {
+        Self { path: path.to_owned(), ..self }
+    }
+
+    pub(crate) fn as_pointer(&self) -> &str {
+        &self.pointer
+    }
+
+    pub(crate) fn to_pointer(&self) -> String {
+        self.pointer.clone()
     }
 
     pub(crate) fn member(&self, name: &str) -> Self {
         let dot = if self.path.is_empty() { "" } else { "." };
-        Self { rule: self.rule.clone(), path: format!("{}{dot}{name}", self.path) }
+        Self {
+            rule: self.rule.clone(),
+            path: format!("{}{dot}{name}", self.path),
+            pointer: format!("{}/{}", self.pointer, pointer_step(name)),
+        }
     }
 
     pub(crate) fn item(&self, index: usize) -> Self {
-        Self { rule: self.rule.clone(), path: format!("{}[{index}]", self.path) }
+        Self {
+            rule: self.rule.clone(),
+            path: format!("{}[{index}]", self.path),
+            pointer: format!("{}/{index}", self.pointer),
+        }
     }
+}
+
+/// One step of a JSON pointer (RFC 6901, 3).
+pub(crate) fn pointer_step(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }

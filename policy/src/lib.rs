@@ -16,7 +16,9 @@
 
 mod compile;
 mod constraint;
+mod context;
 mod decision;
+mod document;
 mod error;
 mod explain;
 mod facts;
@@ -29,6 +31,7 @@ mod policy;
 mod region;
 mod rego;
 mod scope;
+mod tree;
 mod value;
 mod vocabulary;
 

@@ -178,6 +178,8 @@ impl Kind {
 pub(crate) struct Rule {
     /// The rule's own identifier, or its letter and place.
     pub(crate) id: String,
+    /// Where it stands in the policy, as a JSON pointer.
+    pub(crate) pointer: String,
     pub(crate) kind: Kind,
     /// Any of them is meant.
     pub(crate) actions: Vec<String>,

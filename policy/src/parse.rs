@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::PolicySource;
 use crate::constraint::conditions;
+use crate::document;
 use crate::error::{At, PolicyError};
 use crate::instant::{Moment, moment};
 use crate::json::{items, members, name, not_understood};
@@ -29,6 +30,15 @@ struct Defaults {
 
 /// Reads a policy.
 pub(crate) fn model(source: &PolicySource) -> Result<Model, PolicyError> {
+    let document = document::read(&source.rules)?;
+    let mut model = policy(source, &document.policy).map_err(|error| document.place(error))?;
+    for rule in &mut model.rules {
+        rule.pointer = document.pointer(&rule.pointer);
+    }
+    Ok(model)
+}
+
+fn policy(source: &PolicySource, document: &Value) -> Result<Model, PolicyError> {
     let at = At::default();
     let mut defaults = Defaults {
         assigner: source.assigner.clone(),
@@ -42,7 +52,7 @@ pub(crate) fn model(source: &PolicySource) -> Result<Model, PolicyError> {
         check_profile(profile, &at.member("profile"))?;
     }
     let mut rule_lists: Vec<(Kind, &Value)> = Vec::new();
-    for (member, value) in members(&source.rules, &at)? {
+    for (member, value) in members(document, &at)? {
         let here = at.member(member);
         match member {
             "permission" => rule_lists.push((Kind::Permission, value)),
@@ -76,8 +86,13 @@ pub(crate) fn model(source: &PolicySource) -> Result<Model, PolicyError> {
     let mut rules = Vec::new();
     for kind in Kind::ALL {
         let lists = rule_lists.iter().filter(|(of, _)| *of == kind);
-        for (index, value) in lists.flat_map(|(_, value)| items(value)).enumerate() {
-            rules.push(rule(kind, index, value, &defaults)?);
+        let places = lists.flat_map(|(_, value)| {
+            let listed = value.is_array();
+            items(value).into_iter().map(move |value| (listed, value))
+        });
+        for (index, (listed, value)) in places.enumerate() {
+            let step = if listed { format!("/{index}") } else { String::new() };
+            rules.push(rule(kind, index, value, &defaults, format!("/{}{step}", kind.as_str()))?);
             if rules.len() > MAX_RULES {
                 return Err(PolicyError::new("too_large", &at, format!("a policy has at most {MAX_RULES} rules")));
             }
@@ -95,9 +110,9 @@ pub(crate) fn model(source: &PolicySource) -> Result<Model, PolicyError> {
     Ok(Model { rules, target, conflict: conflict.unwrap_or_default(), agreed_at_ms })
 }
 
-fn rule(kind: Kind, index: usize, value: &Value, defaults: &Defaults) -> Result<Rule, PolicyError> {
+fn rule(kind: Kind, index: usize, value: &Value, defaults: &Defaults, pointer: String) -> Result<Rule, PolicyError> {
     let own_label = format!("{}{index}", kind.letter());
-    let at = At::rule(&format!("{} {own_label}", kind.as_str()));
+    let at = At::rule(&format!("{} {own_label}", kind.as_str()), pointer);
     let mut id = own_label;
     let mut rule_actions = defaults.actions.clone();
     let mut targets = Vec::new();
@@ -128,7 +143,7 @@ fn rule(kind: Kind, index: usize, value: &Value, defaults: &Defaults) -> Result<
         parts.insert(0, assignee(&assignees));
     }
     let condition = (!parts.is_empty()).then(|| Condition::all(parts));
-    Ok(Rule { id, kind, actions, targets, condition })
+    Ok(Rule { id, pointer: at.to_pointer(), kind, actions, targets, condition })
 }
 
 /// ODRL 2.2, Party: the rule is for the assignee, or for members of it.

@@ -205,6 +205,7 @@ mod tests {
         (kind, action, proptest::option::of("[tu]"), proptest::option::of(condition())).prop_map(
             |(kind, action, target, condition)| Rule {
                 id: "r".into(),
+                pointer: String::new(),
                 kind,
                 actions: vec![action.to_owned()],
                 targets: target.into_iter().collect(),

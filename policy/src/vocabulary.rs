@@ -94,6 +94,68 @@ pub(crate) fn action_with_ancestors(name: &str) -> Vec<&str> {
     found
 }
 
+/// Whether a short name is a word of the ODRL vocabulary, or of the profile here, that policies use.
+pub(crate) fn is_term(name: &str) -> bool {
+    const WORDS: [&str; 51] = [
+        "Action",
+        "Agreement",
+        "Asset",
+        "AssetCollection",
+        "Constraint",
+        "Duty",
+        "LogicalConstraint",
+        "Offer",
+        "Party",
+        "PartyCollection",
+        "Permission",
+        "Policy",
+        "Prohibition",
+        "Rule",
+        "Set",
+        "action",
+        "and",
+        "andSequence",
+        "assignee",
+        "assigner",
+        "conflict",
+        "consequence",
+        "constraint",
+        "dataType",
+        "duty",
+        "id",
+        "inForceDate",
+        "inheritFrom",
+        "invalid",
+        "leftOperand",
+        "obligation",
+        "operand",
+        "operator",
+        "or",
+        "perm",
+        "permission",
+        "profile",
+        "prohibit",
+        "prohibition",
+        "refinement",
+        "remedy",
+        "rightOperand",
+        "rightOperandReference",
+        "source",
+        "status",
+        "target",
+        "type",
+        "uid",
+        "unit",
+        "xone",
+        "partOf",
+    ];
+    WORDS.contains(&name)
+        || action(name).is_some()
+        || Operator::parse(name).is_some()
+        || UNSUPPORTED.contains(&name)
+        || left_operand(name).is_ok_and(|left| !matches!(left, Left::Claim { .. }))
+}
+
 /// Operators (ODRL 2.2 Vocabulary, Constraint Operators).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operator {

@@ -2,7 +2,7 @@
 //!
 //! A file is an object with `feature`, optional defaults for every case (`policy`, `facts`, `scope`, `action`, `source`) and
 //! the list `cases`. A case says what comes out: `allow` with optional `text` (part of the decision's sentences),
-//! `validUntil` and `obligations`, or `error` with `code`, `rule` and `member`.
+//! `validUntil` and `obligations`, or `error` with `code`, `rule`, `member` and optional `pointer`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::path::Path;
@@ -75,6 +75,10 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
             let found = (Some(error.code.to_owned()), error.rule.clone(), Some(error.member.clone()));
             let wanted = (text(expected, "code"), text(expected, "rule"), text(expected, "member"));
             let part = text(expected, "text").unwrap_or_default();
+            let place = text(expected, "pointer");
+            if place.as_ref().is_some_and(|place| *place != error.pointer) {
+                return Err(format!("the place is {}", error.pointer));
+            }
             return if found == wanted && error.to_string().contains(&part) {
                 Ok(())
             } else {

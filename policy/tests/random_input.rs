@@ -131,6 +131,43 @@ fn large_and_deep_input_is_refused_in_words() {
     }
 }
 
+/// References and inheritance multiply what is written once; that is bounded.
+#[test]
+fn documents_that_grow_are_refused_in_words() {
+    use serde_json::json;
+    let chain: Vec<Value> =
+        (0..5_000).map(|n| json!({"@id": format!("_:{n}"), "and": {"@id": format!("_:{}", n + 1)}})).collect();
+    let doubling: Vec<Value> = (0..40)
+        .map(|n| json!({"@id": format!("_:{n}"), "and": [format!("_:{}", n + 1), format!("_:{}", n + 1)]}))
+        .chain([json!({"@id": "_:40", "leftOperand": "role", "operator": "eq", "rightOperand": "x"})])
+        .collect();
+    let policy = json!({"@id": "urn:p", "permission": {"action": "use", "constraint": "_:0"}});
+    let with = |mut nodes: Vec<Value>| {
+        nodes.push(policy.clone());
+        json!({"@graph": nodes})
+    };
+    let fan: Vec<Value> = (0..12)
+        .map(|n| json!({"@id": format!("urn:{n}"), "@type": "Set", "inheritFrom": vec![format!("urn:{}", n + 1); 40]}))
+        .chain([json!({"@id": "urn:12", "@type": "Set"})])
+        .collect();
+    let assignees: Vec<String> = (0..5_000).map(|n| format!("did:web:{n}")).collect();
+    let copies = json!({"@graph": [
+        {"@id": "urn:p", "@type": "Set", "inheritFrom": "urn:q"},
+        {"@id": "urn:q", "@type": "Set", "assignee": assignees, "permission": vec![json!({"action": "use"}); 200]}
+    ]});
+    let long_name = json!({"x".repeat(500_000): vec![1; 10_000]});
+    for (rules, code) in [
+        (with(chain), "too_deep"),
+        (with(doubling), "too_large"),
+        (json!({"@graph": fan}), "too_large"),
+        (copies, "too_large"),
+        (long_name, "too_large"),
+    ] {
+        let error = Policy::compile(&PolicySource { rules, ..PolicySource::default() }).unwrap_err();
+        assert_eq!(error.code, code, "{}", error.message);
+    }
+}
+
 #[test]
 fn a_policy_of_the_largest_size_is_decided() {
     let atoms: Vec<Value> = (0..500)
