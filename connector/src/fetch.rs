@@ -149,6 +149,12 @@ impl Fetcher {
         }
     }
 
+    /// The client itself, for a library that calls one address that the operator named.
+    #[cfg(feature = "vault")]
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// GET, expecting JSON.
     ///
     /// # Errors

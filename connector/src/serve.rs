@@ -64,7 +64,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         .await
         .map_err(|error| ServeError::new("the management token", error))?;
 
-    let dcp = credentials(&config, &dsp.url, &store)?;
+    let dcp = credentials(&config, &dsp.url, &store).await?;
     let app = Arc::new(App {
         identity: identity(&config, dcp.as_ref())?,
         dcp,
@@ -160,9 +160,9 @@ async fn identity_of_installation(
 }
 
 /// Verifiable credentials, when the settings name our DID.
-fn credentials(config: &Config, root: &str, store: &Store) -> Result<Option<Arc<DcpServices>>, ServeError> {
+async fn credentials(config: &Config, root: &str, store: &Store) -> Result<Option<Arc<DcpServices>>, ServeError> {
     let Some(did) = config.identity.did.clone() else { return Ok(None) };
-    let services = DcpServices::open(config, did, root, store);
+    let services = DcpServices::open(config, did, root, store).await;
     Ok(Some(Arc::new(services.map_err(|error| ServeError::new("identity", error))?)))
 }
 

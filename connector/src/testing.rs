@@ -41,8 +41,10 @@ pub(crate) async fn app_with(settings: &str, root: &str) -> (TempDir, Arc<App>) 
         max_answer_bytes: 1024 * 1024,
     });
     let fetcher = fetcher.unwrap();
-    let dcp = config.identity.did.clone().map(|did| DcpServices::open(&config, did, root, &store).unwrap());
-    let dcp = dcp.map(Arc::new);
+    let dcp = match config.identity.did.clone() {
+        Some(did) => Some(Arc::new(DcpServices::open(&config, did, root, &store).await.unwrap())),
+        None => None,
+    };
     let peers = StaticPeers::new(Vec::new()).unwrap();
     let identity: Arc<dyn Identity> = match &dcp {
         Some(dcp) => Arc::new(Combined::new(peers, dcp.identity.clone())),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use identity::did::{Did, document_url, own_document};
 use identity::jose::Algorithm;
-use identity::keys::{FileKeyStore, KeyError, KeyRing, KeyStore as _};
+use identity::keys::{FileKeyStore, KeyError, KeyRing, KeyStore as _, RingKey};
 use identity::{Clock as _, SystemClock};
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -14,6 +14,7 @@ use super::client::{Client, text};
 use super::failure::{Failure, Outcome};
 use super::show::{self, Printer};
 use crate::config::{Config, DEFAULT_FILE};
+use crate::dcp::KeyHome;
 
 const PATH: &str = "identity";
 
@@ -103,10 +104,11 @@ fn key_set(identity: &Value) -> Value {
     json!({"keys": keys})
 }
 
-/// `hansa identity init`: the first key, in the folder that the configuration names.
+/// `hansa identity init`: the first key, in the folder or the secret store that the configuration names.
 ///
 /// # Errors
-/// Status 64 for a configuration that cannot be used; when there are keys already, or the folder cannot be written.
+/// Status 64 for a configuration that cannot be used; when there are keys already, the folder cannot be written, or the secret
+/// store does not sign.
 pub(super) fn init(options: &InitIdentity, print: Printer) -> Outcome {
     let file = options.config.config.as_deref();
     let config = Config::load(file).map_err(|error| Failure::configuration(error.to_string()))?;
@@ -124,7 +126,7 @@ pub(super) fn init(options: &InitIdentity, print: Printer) -> Outcome {
         )));
     }
     let now = SystemClock.now();
-    let ring = KeyRing::init(algorithm, now).map_err(failed)?;
+    let ring = first_ring(&config, &did, algorithm, now)?;
     let document = own_document(&did, &ring, &crate::dcp::services(&config, &root(&config)), now).map_err(failed)?;
     store.save(&ring).map_err(failed)?;
     let key = ring.current().map_err(failed)?;
@@ -133,17 +135,35 @@ pub(super) fn init(options: &InitIdentity, print: Printer) -> Outcome {
             "did": did.as_str(),
             "documentUrl": url.as_str(),
             "key": key.id,
-            "algorithm": algorithm.name(),
+            "algorithm": crate::dcp::operate::algorithm(key),
             "keysDir": folder.display().to_string(),
             "document": document,
         }));
     }
     let advice = advice(&config, file.unwrap_or(Path::new(DEFAULT_FILE)), &did, &url);
-    show::text(&format!(
-        "The key {} ({algorithm}) is in {}; only you can read it.\n{advice}\n{document:#}\n",
-        key.id,
-        folder.display()
-    ))
+    show::text(&format!("{}\n{advice}\n{document:#}\n", whereabouts(key, folder)))
+}
+
+/// A ring with its first key, which can sign.
+fn first_ring(config: &Config, did: &Did, algorithm: Algorithm, now: i64) -> Outcome<KeyRing> {
+    let failed = |error: KeyError| Failure::new(error.to_string());
+    let home = KeyHome::of(config).map_err(Failure::new)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let ring = KeyRing::from_keys(vec![home.first(algorithm, now).await.map_err(failed)?]).map_err(failed)?;
+        home.signer(&ring, did).await.map_err(failed)?;
+        Ok(ring)
+    })
+}
+
+fn whereabouts(key: &RingKey, folder: &Path) -> String {
+    let (id, algorithm, folder) = (&key.id, crate::dcp::operate::algorithm(key), folder.display());
+    if key.is_held_elsewhere() {
+        format!("The key {id} ({algorithm}) stays in the secret store; {folder} lists it.")
+    } else {
+        format!("The key {id} ({algorithm}) is in {folder}; only you can read it.")
+    }
 }
 
 fn did(options: &InitIdentity, config: &Config) -> Outcome<Did> {
@@ -225,6 +245,17 @@ mod tests {
         let again = init(&options, print).unwrap_err().to_string();
         assert!(again.contains("already") && again.contains("hansa identity rotate"), "{again}");
         assert_eq!(store.load().unwrap().unwrap().current().unwrap().id, ring.current().unwrap().id);
+    }
+
+    #[cfg(feature = "vault")]
+    #[test]
+    fn a_secret_store_that_does_not_sign_gets_no_list_of_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = "[identity]\nvault_url = \"http://127.0.0.1:1\"\nvault_token = \"t\"\nvault_key = \"hansa\"\n";
+        let options = options(folder.path(), settings, Some("did:web:city.example"));
+        let failure = init(&options, Printer { json: false }).unwrap_err().to_string();
+        assert!(failure.contains("cannot be reached"), "{failure}");
+        assert!(!folder.path().join("data/keys").exists(), "nothing was made");
     }
 
     #[test]

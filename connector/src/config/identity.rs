@@ -1,11 +1,12 @@
 //! The sections `identity` and `issuer`.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use identity::dcp::issuer::IssuableCredential;
 use identity::did::Did;
 use identity::scope::Scopes;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value as Json};
 use url::Url;
 
@@ -14,6 +15,11 @@ use super::reader::Reader;
 
 /// Most entries of one list of tables.
 const MAX_ENTRIES: usize = 1000;
+/// Longest name of a transit key, so that names of its versions can be those of keys.
+const MAX_VAULT_KEY: usize = 48;
+/// What a program says that has no client for a secret store.
+pub(crate) const WITHOUT_VAULT: &str =
+    "needs a program built with the feature `vault`: `cargo build --release -p connector --features vault`";
 
 /// How we are known and how we know partners by verifiable credentials: the section `identity`.
 #[derive(Debug, Clone)]
@@ -22,6 +28,8 @@ pub struct Identity {
     pub did: Option<Did>,
     /// Folder of our private keys.
     pub keys_dir: PathBuf,
+    /// The secret store that holds our private keys instead.
+    pub vault: Option<VaultSettings>,
     /// What every caller has to present.
     pub scopes: Scopes,
     /// Lifetime of the tokens that we send, seconds.
@@ -52,6 +60,21 @@ pub struct Identity {
     pub danger_allow_loopback: bool,
 }
 
+/// The transit engine of a HashiCorp Vault or OpenBao.
+#[derive(Debug, Clone)]
+pub struct VaultSettings {
+    /// Its root.
+    pub url: Url,
+    /// Our token.
+    pub token: SecretString,
+    /// The file that the token came from, if it did.
+    pub token_file: Option<PathBuf>,
+    /// Where the engine is mounted.
+    pub mount: String,
+    /// Name of the transit key.
+    pub key: String,
+}
+
 /// An issuer and what it is trusted for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedIssuer {
@@ -67,6 +90,7 @@ pub(super) fn read(reader: &mut Reader, data_dir: &Path) -> Identity {
     Identity {
         did: did(reader),
         keys_dir: reader.path("identity.keys_dir").unwrap_or_else(|| data_dir.join("keys")),
+        vault: vault(reader),
         scopes: scopes(reader),
         token_lifetime_s: reader.number("identity.token_lifetime_s", 10),
         clock_leeway_s: reader.number("identity.clock_leeway_s", 0),
@@ -92,6 +116,53 @@ fn did(reader: &mut Reader) -> Option<Did> {
         Err(error) => reader.fault("identity.did", error),
     }
     None
+}
+
+fn vault(reader: &mut Reader) -> Option<VaultSettings> {
+    const URL: &str = "identity.vault_url";
+    let (url, token, key) = (reader.url(URL), reader.secret("identity.vault_token"), reader.text("identity.vault_key"));
+    let mount = reader.text("identity.vault_mount").unwrap_or_default();
+    if reader.text(URL).is_none() {
+        for (name, is_set) in [("identity.vault_token", token.is_some()), ("identity.vault_key", key.is_some())] {
+            if is_set {
+                reader.fault(name, format!("is set only together with `{URL}`"));
+            }
+        }
+        return None;
+    }
+    if !cfg!(feature = "vault") {
+        reader.fault(URL, WITHOUT_VAULT);
+        return None;
+    }
+    if token.is_none() {
+        reader.fault("identity.vault_token", format!("is missing; `{URL}` needs it"));
+    }
+    if key.is_none() {
+        reader.fault("identity.vault_key", format!("is missing; `{URL}` needs it"));
+    }
+    let (url, token, key) = (url?, token?, key?);
+    if url.path() != "/" {
+        reader.fault(URL, "must be without a path; a namespace belongs in front of `identity.vault_mount`");
+    }
+    let host = url.host_str().unwrap_or_default();
+    let is_local =
+        host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    if url.scheme() != "https" && !is_local {
+        reader.fault(URL, "must be https outside loopback: the token would be read on the way");
+    }
+    if !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+        reader.fault("identity.vault_token", "must be visible ASCII characters without spaces");
+    }
+    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if mount.split('/').any(|part| matches!(part, "" | "." | "..") || !is_plain(&part.replace('.', ""))) {
+        reader.fault("identity.vault_mount", "must be names separated by `/`, of letters, digits, `-`, `_` and `.`");
+    }
+    if key.len() > MAX_VAULT_KEY || !is_plain(&key) {
+        let what = format!("must be at most {MAX_VAULT_KEY} letters, digits, `-` and `_`");
+        reader.fault("identity.vault_key", what);
+    }
+    let token_file = reader.path("identity.vault_token_file");
+    Some(VaultSettings { url, token, token_file, mount, key })
 }
 
 fn scopes(reader: &mut Reader) -> Scopes {

@@ -20,7 +20,9 @@ use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
-pub use identity::{Identity, TrustedIssuer};
+#[cfg(not(feature = "vault"))]
+pub(crate) use identity::WITHOUT_VAULT;
+pub use identity::{Identity, TrustedIssuer, VaultSettings};
 pub use installation::{Installation, InstallationError};
 pub(crate) use installation::{SIGNALING_FILE, make_folder, new_secret, write_private};
 use listener::Reach;

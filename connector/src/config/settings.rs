@@ -166,6 +166,25 @@ pub const SETTINGS: &[Setting] = &[
         "Folder of our private keys, which `hansa identity init` makes. Without it `keys` in the data folder.",
     ),
     setting(
+        "identity.vault_url",
+        Kind::Url,
+        None,
+        "HashiCorp Vault or OpenBao whose transit engine holds our private keys: https, or http on loopback. Needs a program built with the feature `vault`.",
+    ),
+    setting(
+        "identity.vault_token",
+        Kind::Secret,
+        None,
+        "Token for it. A file is read again when the token is refused, so that an agent can renew it.",
+    ),
+    setting("identity.vault_mount", Kind::Text, Some("transit"), "Where its transit engine is mounted."),
+    setting(
+        "identity.vault_key",
+        Kind::Text,
+        None,
+        "Name of the transit key, of this installation alone; letters, digits, `-` and `_`.",
+    ),
+    setting(
         "identity.scopes",
         Kind::List,
         Some("org.eclipse.dspace.dcp.vc.type:MembershipCredential:read"),

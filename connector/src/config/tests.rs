@@ -247,3 +247,51 @@ fn the_reference_names_every_setting_once() {
         assert!(setting.meaning.ends_with('.'));
     }
 }
+
+#[cfg(not(feature = "vault"))]
+#[test]
+fn a_secret_store_needs_a_program_that_has_a_client_for_it() {
+    let store = "[identity]\nvault_url = \"https://vault.example\"\nvault_token = \"t\"\nvault_key = \"hansa\"\n";
+    let [fault] = faults(store).try_into().unwrap();
+    assert!(fault.starts_with("`identity.vault_url`") && fault.contains("--features vault"), "{fault}");
+}
+
+#[cfg(feature = "vault")]
+#[test]
+fn a_secret_store_is_named_wholly() {
+    let of = |url: &str, more: &str| format!("[identity]\nvault_url = \"{url}\"\n{more}");
+    let rest = "vault_token = \"hvs.x\"\nvault_key = \"hansa-1\"\n";
+    let vault = read(&of("https://vault.example:8200", rest)).unwrap().identity.vault.unwrap();
+    assert_eq!((vault.mount.as_str(), vault.key.as_str(), vault.token_file), ("transit", "hansa-1", None));
+    assert!(!format!("{:?}", vault.token).contains("hvs"));
+    for local in ["http://127.0.0.1:8200", "http://[::1]:8200", "http://localhost:8200"] {
+        assert!(read(&of(local, rest)).is_ok(), "{local}");
+    }
+    let key = |name: &str| of("https://vault.example", &format!("vault_token = \"t\"\nvault_key = \"{name}\"\n"));
+    let mount = |path: &str| of("https://vault.example", &format!("{rest}vault_mount = \"{path}\"\n"));
+    assert_eq!(read(&mount("team.a/transit")).unwrap().identity.vault.unwrap().mount, "team.a/transit");
+    for (text, said) in [
+        (of("https://vault.example", ""), "vault_token`: is missing"),
+        (of("https://vault.example", "vault_token = \"t\"\n"), "vault_key`: is missing"),
+        (of("http://vault.example", rest), "vault_url`: must be https"),
+        (of("https://vault.example/v1", rest), "vault_url`: must be without a path"),
+        (of("https://vault.example", "vault_token = \"a b\"\nvault_key = \"k\"\n"), "vault_token`: must be visible"),
+        (key("a.b"), "vault_key`: must be"),
+        (key("a/b"), "vault_key`: must be"),
+        (key(&"a".repeat(49)), "vault_key`: must be"),
+        (mount("/transit"), "vault_mount`: must be"),
+        (mount("a/../b"), "vault_mount`: must be"),
+        (mount("a?b"), "vault_mount`: must be"),
+    ] {
+        let faults = faults(&text);
+        assert!(faults.iter().any(|fault| fault.contains(said)), "{text}: {faults:?}");
+    }
+}
+
+#[test]
+fn a_part_of_a_secret_store_is_none() {
+    for part in ["vault_token = \"t\"", "vault_key = \"hansa\""] {
+        let faults = faults(&format!("[identity]\n{part}\n"));
+        assert!(faults[0].contains("is set only together with `identity.vault_url`"), "{faults:?}");
+    }
+}

@@ -7,8 +7,11 @@ pub(crate) mod issuer;
 pub(crate) mod known_issuers;
 pub(crate) mod operate;
 
+mod key_home;
 mod keys;
 mod trust;
+#[cfg(feature = "vault")]
+mod vault;
 mod watch;
 
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use identity::token::{ReplayMemory, TokenValidator};
 use identity::trust::{AnyOf, IssuerList, IssuerRegistry, TrustedIssuers};
 use identity::{Clock, Fetch, SystemClock};
 
+pub(crate) use key_home::KeyHome;
 pub(crate) use keys::OwnKeys;
 pub(crate) use trust::StoredTrust;
 pub(crate) use watch::run as watch;
@@ -87,14 +91,15 @@ impl DcpServices {
     /// Puts the parts together.
     ///
     /// # Errors
-    /// A sentence: keys that are missing or unsafe, a list that cannot be used.
-    pub(crate) fn open(config: &Config, did: Did, root: &str, store: &Store) -> Result<Self, String> {
+    /// A sentence: keys that are missing or unsafe, a secret store that does not sign, a list that cannot be used.
+    pub(crate) async fn open(config: &Config, did: Did, root: &str, store: &Store) -> Result<Self, String> {
         let settings = &config.identity;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let fetcher = fetcher(config)?;
         let fetch: Arc<dyn Fetch> = Arc::new(fetcher.clone());
-        let keys =
-            OwnKeys::open(did.clone(), services(config, root), FileKeyStore::new(&settings.keys_dir), clock.clone())?;
+        let folder = FileKeyStore::new(&settings.keys_dir);
+        let home = KeyHome::of(config)?;
+        let keys = OwnKeys::open(did.clone(), services(config, root), folder, home, clock.clone()).await?;
         let signer = keys.signer();
         let resolver = Arc::new(DidResolver::new(
             fetch.clone(),

@@ -44,7 +44,8 @@ pub(crate) async fn rotate(
             issued.unwrap_or_default().max(dcp.clock.now().saturating_add(LEAST_KEPT_S))
         }
     };
-    let id = changed(dcp, move |dcp| dcp.keys.rotate(algorithm, keep_until)).await?;
+    let keys = dcp.clone();
+    let id = changed(dcp, async move { keys.keys.rotate(algorithm, keep_until).await }).await?;
     announce(app, "key.rotated", id).await
 }
 
@@ -53,8 +54,8 @@ pub(crate) async fn rotate(
 /// # Errors
 /// `not_found`; `key_in_use`, 409, for the current key.
 pub(crate) async fn revoke(app: &App, dcp: &Arc<DcpServices>, id: &str) -> ServiceResult<()> {
-    let key = id.to_owned();
-    changed(dcp, move |dcp| dcp.keys.revoke(&key)).await?;
+    let (keys, key) = (dcp.clone(), id.to_owned());
+    changed(dcp, async move { keys.keys.revoke(&key).await }).await?;
     announce(app, "key.revoked", id.to_owned()).await
 }
 
@@ -69,22 +70,25 @@ pub(crate) fn algorithm(key: &RingKey) -> &'static str {
     }
 }
 
-/// Changes our keys where waiting for a disk holds nobody up, and tells everything that has to know.
+/// Changes our keys and tells everything that has to know. It is a task of its own, so that a caller who goes away does not stop
+/// it halfway.
 async fn changed<T: Send + 'static>(
     dcp: &Arc<DcpServices>,
-    change: impl FnOnce(&DcpServices) -> Result<T, KeyError> + Send + 'static,
+    change: impl Future<Output = Result<T, KeyError>> + Send + 'static,
 ) -> ServiceResult<T> {
-    let shared = dcp.clone();
-    let done = tokio::task::spawn_blocking(move || change(&shared)).await.map_err(ServiceError::internal)?;
-    let answer = done.map_err(|error| match error.code() {
-        "unknown_key" => ServiceError::not_found(error.to_string()),
-        "key_in_use" => ServiceError::conflict("key_in_use", error.to_string()),
-        code => ServiceError::operator(code, error.to_string()),
-    })?;
-    dcp.keys.publish(&dcp.resolver).map_err(ServiceError::internal)?;
-    // Access tokens that the former key signed are not accepted any more.
-    dcp.identity.forget();
-    Ok(answer)
+    let dcp = dcp.clone();
+    let task = tokio::spawn(async move {
+        let answer = change.await.map_err(|error| match error.code() {
+            "unknown_key" => ServiceError::not_found(error.to_string()),
+            "key_in_use" => ServiceError::conflict("key_in_use", error.to_string()),
+            code => ServiceError::operator(code, error.to_string()),
+        })?;
+        dcp.keys.publish(&dcp.resolver).map_err(ServiceError::internal)?;
+        // Access tokens that the former key signed are not accepted any more.
+        dcp.identity.forget();
+        Ok(answer)
+    });
+    task.await.map_err(ServiceError::internal)?
 }
 
 async fn announce(app: &App, kind: &'static str, key: String) -> ServiceResult<()> {
