@@ -375,7 +375,7 @@ async fn the_life_of_an_issuance() {
     let one = &issued["items"][0];
     assert_eq!(
         (&one["state"], &one["issuanceId"], &one["type"]),
-        (&json!("valid"), &json!("one"), &json!("membership"))
+        (&json!("valid"), &json!("one"), &json!("MembershipCredential"))
     );
     let id = one["id"].as_str().unwrap();
     assert_eq!(api.get(&format!("/issued-credentials/{id}")).await.expect(200), *one);
