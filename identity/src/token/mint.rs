@@ -80,5 +80,8 @@ pub(crate) async fn sign(signer: &dyn Signer, typ: &str, payload: &Value) -> Res
     signer
         .sign_compact(&json!({"typ": typ}), payload)
         .await
-        .map_err(|error| IdentityError::us(error.code(), format!("a token of ours cannot be signed: {error}")))
+        // What signs may lie in a secret store, which comes back.
+        .map_err(|error| {
+            IdentityError::us(error.code(), format!("a token of ours cannot be signed: {error}")).for_now()
+        })
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::Fault;
 use crate::did::{DidResolver, DidSettings, DidUrl};
-use crate::jose::{Algorithm, PrivateKey};
-use crate::keys::KeySigner;
+use crate::jose::{Algorithm, JoseError, PrivateKey};
+use crate::keys::{KeySigner, Signer};
 use crate::testing::{Actor, FixedClock, MapFetch, NOW, actor, document_url, unreachable_host};
 
 const CITY: &str = "did:web:city.example";
@@ -256,6 +256,31 @@ async fn what_is_minted_is_valid() {
     assert!(!format!("{valid:?} {say:?}").contains("opaque"));
     let again = mint(&signer, &*scene.clock, &say).await.unwrap();
     assert!(scene.validate(again.expose_secret()).await.is_ok());
+}
+
+/// A key that lies elsewhere, where nobody answers.
+struct Silent;
+
+#[async_trait::async_trait]
+impl Signer for Silent {
+    fn key_id(&self) -> DidUrl {
+        DidUrl::parse("did:web:us.example#k-v1").unwrap()
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::Es256
+    }
+
+    async fn sign_compact(&self, _header: &Value, _payload: &Value) -> Result<String, JoseError> {
+        Err(JoseError::cannot_sign("nobody answers"))
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_sign_may_sign_later() {
+    let own = US.parse().unwrap();
+    let error = mint(&Silent, &*FixedClock::new(), &IdToken::new(&own, CITY, 60)).await.unwrap_err();
+    assert_eq!((error.code(), error.fault(), error.is_temporary()), ("cannot_sign", Fault::Us, true));
 }
 
 #[test]
