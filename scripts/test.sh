@@ -24,6 +24,7 @@ doc() { scripts/config-reference.sh --check && scripts/run-docs.sh docs/src/quic
 tck() { scripts/tck.sh; }
 demo() { scripts/demo.sh; }
 soak() { HANSA_SOAK=1 cargo test --workspace --locked --test faults -- --nocapture; }
+vault() { cargo test -p connector --features vault --lib --locked -- vault secret_store; }
 interop() { cargo test --workspace --locked --test foreign_dataplane --test schemas; }
 
 describe() {
@@ -36,6 +37,7 @@ describe() {
     tck) say 'the official kits: Dataspace Protocol, twice, and Decentralized Claims Protocol' ;;
     demo) say 'two cities, from start to end' ;;
     interop) say 'parts that others wrote: schemas, a data plane' ;;
+    vault) say 'private keys in a secret store, by the feature of that name' ;;
     soak) say 'faults, the long form' ;;
     *) return 1 ;;
   esac
