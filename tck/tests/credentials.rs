@@ -10,8 +10,9 @@ use tck::dataspace::{Authority, CITY};
 use tck::management::{Kind, text};
 use tck::pair::{introduce, read, readable};
 use tck::peer::messages;
-use tck::service::{Connector, Credentials};
-use tck::{source, wait};
+use tck::postgres::Postgres;
+use tck::service::{Connector, ControlPlane, Credentials};
+use tck::{ports, source, wait};
 
 const SCOPE: &str = "org.eclipse.dspace.dcp.vc.type:MembershipCredential:read";
 const CLIENT: (&str, &str) = ("twin", "secret-of-the-twin");
@@ -103,12 +104,16 @@ impl Dataspace {
 
     /// A new self-issued ID token of the consumer for the provider, as its own programs get one.
     async fn token(&self) -> String {
+        self.token_for(self.provider.id()).await
+    }
+
+    async fn token_for(&self, audience: &str) -> String {
         let url = self.consumer.api().base().replace("/api/v1", "/sts/token");
         let form = [
             ("grant_type", "client_credentials"),
             ("client_id", CLIENT.0),
             ("client_secret", CLIENT.1),
-            ("audience", self.provider.id()),
+            ("audience", audience),
             ("bearer_access_scope", SCOPE),
         ];
         let form = reqwest::Url::parse_with_params("http://form", form).unwrap();
@@ -185,6 +190,35 @@ async fn a_token_counts_once_also_after_a_restart() {
     let (status, answer) = post(&format!("{base}/negotiations/request"), &token, &request).await;
     assert_eq!((status, text(&answer, "code")), (401, "token_replayed"), "the database remembers: {answer}");
     assert!(dataspace.provider.api().all("/negotiations").await.unwrap().is_empty(), "and nothing has begun");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_counts_once_among_replicas() {
+    let server = Postgres::start().unwrap();
+    let dataspace = Dataspace::start().await;
+    let binaries = Binaries::from_environment().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = dataspace.authority.member().unwrap();
+    settings.database = Some(server.database("replicas").unwrap());
+    settings.credentials.as_mut().unwrap().keys_dir = Some(folder.path().join("keys"));
+    let mut second = settings.clone();
+    second.port = Some(ports::free().unwrap());
+    let one = ControlPlane::start(&binaries, &folder.path().join("one"), settings).await.unwrap();
+    let two = ControlPlane::start(&binaries, &folder.path().join("two"), second).await.unwrap();
+    let dataset = json!({"id": "d", "title": "d", "source": {"http": {"baseUrl": dataspace.source.url()}}});
+    let rules = json!({"id": "open", "permission": [{"action": "use"}]});
+    one.api().publish(&dataset, &rules, &json!({"id": "offer-d"})).await.unwrap();
+
+    let token = dataspace.token_for(one.participant()).await;
+    let request = |consumer: &str| {
+        messages::contract_request(consumer, &dataspace.consumer.control.base(), &messages::open_offer("offer-d", "d"))
+    };
+    let at = |replica: &ControlPlane| format!("{}/negotiations/request", replica.base());
+    let (status, answer) = post(&at(&one), &token, &request(&messages::new_id())).await;
+    assert_eq!(status, 201, "{answer}");
+    let (status, answer) = post(&at(&two), &token, &request(&messages::new_id())).await;
+    assert_eq!((status, text(&answer, "code")), (401, "token_replayed"), "{answer}");
+    assert_eq!(two.api().all("/negotiations").await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,7 @@
 //! Settings of `hansa` for verifiable credentials.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 /// Who we are and whom we believe.
@@ -13,6 +15,9 @@ pub struct Credentials {
     pub danger_allow_loopback: bool,
     /// How long a status list is believed, seconds.
     pub status_cache_s: u32,
+    /// Folder of our keys, when it is not the installation's own: replicas share one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys_dir: Option<PathBuf>,
     /// Whose credentials count.
     pub trusted_issuers: Vec<TrustedIssuer>,
     /// Hosts that schemas are read from.
@@ -36,6 +41,7 @@ impl Credentials {
             danger_allow_http: true,
             danger_allow_loopback: true,
             status_cache_s: 1,
+            keys_dir: None,
             trusted_issuers: Vec::new(),
             schema_hosts: Vec::new(),
             accepted_holder_pids: Vec::new(),
