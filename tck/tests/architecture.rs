@@ -10,7 +10,8 @@ use serde_json::Value;
 /// Our crates, and those of ours that each of them may use. Nothing points up, and the binaries share only pure crates.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("connector", &["dsp-protocol", "policy", "policy-plan", "identity", "dps-signaling"]),
-    ("dataplane", &["dps-signaling", "policy-plan"]),
+    ("dataplane", &["dps-signaling", "policy-plan", "ngsi-ld-filter"]),
+    ("ngsi-ld-filter", &["policy-plan"]),
     ("policy", &["policy-plan"]),
     ("dsp-protocol", &[]),
     ("policy-plan", &[]),
@@ -40,7 +41,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates without I/O of their own: neither a runtime nor a socket may be in their trees.
-const PURE: &[&str] = &["dsp-protocol", "policy-plan", "dps-signaling", "policy", "identity"];
+const PURE: &[&str] = &["dsp-protocol", "policy-plan", "dps-signaling", "ngsi-ld-filter", "policy", "identity"];
 
 fn cargo(arguments: &[&str]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

@@ -1,0 +1,27 @@
+//! What the selection of an agreement leaves of NGSI-LD answers, rewritten as a stream ([`Stream`]).
+//!
+//! Rules hold expanded names. Each answer is read with the context that it names, and only contexts that the selection
+//! lists are known; nothing is fetched. What cannot be classified is removed or ends the answer, it never passes.
+//!
+//! The crate is pure: bytes in, bytes out. One entity at a time is in memory, up to the selection's limit.
+
+mod attribute;
+mod entity;
+mod names;
+mod rules;
+mod scan;
+mod stream;
+mod value;
+
+pub use rules::Filter;
+pub use stream::{Answer, Representation, Shape, Stream, Summary};
+
+/// Why an answer ends: a machine code and a sentence. The sentence holds nothing of the answer's content but names.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    /// Stable code in snake case, for example `context_unknown`.
+    pub code: &'static str,
+    /// One sentence for people; lower case, without a final period.
+    pub message: String,
+}

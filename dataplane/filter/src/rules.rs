@@ -1,0 +1,214 @@
+//! A selection made ready for use.
+
+use std::sync::Arc;
+
+use hmac::{Hmac, Mac};
+use policy_plan::{AttributeRule, Member, Selection};
+use sha2::Sha256;
+
+use crate::Fault;
+use crate::names::{Names, is_core};
+use crate::scan::{Halt, Scan, fault};
+
+/// A selection made ready; shared by all requests of a flow.
+#[derive(Debug)]
+pub struct Filter {
+    pub(crate) selection: Selection,
+    /// Expanded names that rules speak of: attributes, sub-attributes and types. The place is the number.
+    pub(crate) known: Vec<String>,
+    pub(crate) rules: Vec<Rule>,
+    /// The names under each listed context alone, and under the core context alone at the end.
+    single: Vec<Arc<Names>>,
+    key: Option<[u8; 32]>,
+}
+
+/// What of an attribute passes.
+#[derive(Debug, Default)]
+pub(crate) struct Rule {
+    name: u32,
+    pub(crate) sub_attributes: Vec<u32>,
+    pub(crate) languages: Option<Vec<String>>,
+    pub(crate) dataset_ids: Option<Vec<String>>,
+    pub(crate) pseudonym: bool,
+}
+
+impl Rule {
+    /// Whether instances with this `datasetId` pass.
+    pub(crate) fn admits_dataset(&self, id: &[u8]) -> bool {
+        self.dataset_ids.as_ref().is_none_or(|ids| ids.iter().any(|known| known.as_bytes() == id))
+    }
+
+    pub(crate) fn admits_language(&self, tag: &[u8]) -> bool {
+        self.languages.as_ref().is_none_or(|tags| tags.iter().any(|known| known.as_bytes() == tag))
+    }
+
+    /// Whether the values show less than the source holds, so that nobody may search by them.
+    pub(crate) fn veils(&self) -> bool {
+        self.pseudonym || self.languages.is_some() || self.dataset_ids.is_some()
+    }
+}
+
+impl Filter {
+    /// Makes a selection ready.
+    ///
+    /// # Errors
+    /// `selection_not_usable` with the member that is not as it must be, also a key that is missing.
+    pub fn new(selection: Selection) -> Result<Self, Fault> {
+        let unusable = |message: String| Fault { code: "selection_not_usable", message };
+        selection.check().map_err(|(member, why)| unusable(format!("`{member}` of the selection {why}")))?;
+        let key = selection.pseudonym_key.as_ref().and_then(policy_plan::PseudonymKey::bytes);
+        if selection.needs_key() && key.is_none() {
+            return Err(unusable("the selection wants pseudonyms and has no key for them".to_owned()));
+        }
+        let mut known: Vec<String> = selection.types.clone();
+        let attributes = selection.attributes.iter();
+        known.extend(attributes.flat_map(|rule| std::iter::once(&rule.name).chain(&rule.sub_attributes)).cloned());
+        known.sort_unstable();
+        known.dedup();
+        let rules = selection.attributes.iter().map(|rule| Self::rule(rule, &known)).collect();
+        let mut single: Vec<Arc<Names>> = Vec::new();
+        for context in &selection.contexts {
+            single.push(Arc::new(Names::new(std::iter::once(context), &known)));
+        }
+        single.push(Arc::new(Names::new(std::iter::empty(), &known)));
+        Ok(Self { selection, known, rules, single, key })
+    }
+
+    fn rule(rule: &AttributeRule, known: &[String]) -> Rule {
+        let number = |iri: &String| known.binary_search(iri).ok().and_then(|place| u32::try_from(place).ok());
+        Rule {
+            name: number(&rule.name).unwrap_or(u32::MAX),
+            sub_attributes: rule.sub_attributes.iter().filter_map(number).collect(),
+            languages: rule.languages.clone(),
+            dataset_ids: rule.dataset_ids.clone(),
+            pseudonym: rule.pseudonym,
+        }
+    }
+
+    /// The names under the contexts at these addresses.
+    pub(crate) fn names(&self, addresses: &[String]) -> Scan<Arc<Names>> {
+        let mut places = Vec::new();
+        for url in addresses {
+            match self.selection.contexts.iter().position(|context| context.url == *url) {
+                Some(place) => places.push(place),
+                None if is_core(url) => {}
+                None => {
+                    let shown: String = url.chars().filter(|c| !c.is_control()).take(200).collect();
+                    return fault("context_unknown", format!("the agreement does not list the context `{shown}`"));
+                }
+            }
+        }
+        let place = match places.as_slice() {
+            [] => self.selection.contexts.len(),
+            [one] => *one,
+            several => {
+                let contexts = several.iter().filter_map(|place| self.selection.contexts.get(*place));
+                return Ok(Arc::new(Names::new(contexts, &self.known)));
+            }
+        };
+        match self.single.get(place) {
+            Some(names) => Ok(Arc::clone(names)),
+            None => fault("context_unknown", "the agreement does not list the context"),
+        }
+    }
+
+    /// The names under the context of an answer that says its context by a header, or nowhere.
+    pub(crate) fn declared(&self, link: Option<&str>) -> Result<Option<Arc<Names>>, Fault> {
+        let Some(url) = link.or(self.selection.assumed_context.as_deref()) else { return Ok(None) };
+        match self.names(std::slice::from_ref(&url.to_owned())) {
+            Ok(names) => Ok(Some(names)),
+            Err(Halt::Fault(fault)) => Err(*fault),
+            Err(Halt::Incomplete) => Ok(None),
+        }
+    }
+
+    /// The rule of the attribute with this number.
+    #[inline]
+    pub(crate) fn attribute(&self, number: u32) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.name == number)
+    }
+
+    /// Whether the number is that of an admitted entity type.
+    pub(crate) fn is_type(&self, number: u32) -> bool {
+        let name = usize::try_from(number).ok().and_then(|place| self.known.get(place));
+        name.is_some_and(|name| self.selection.types.contains(name))
+    }
+
+    pub(crate) fn shows(&self, member: Member) -> bool {
+        self.selection.members.contains(&member)
+    }
+
+    /// Whether entities with this id are shown.
+    pub(crate) fn admits_id(&self, id: &[u8]) -> bool {
+        let patterns = self.selection.ids.as_deref();
+        patterns.is_none_or(|patterns| patterns.iter().any(|pattern| matches(pattern.as_bytes(), id)))
+    }
+
+    /// The pseudonym of an entity id. It keeps the type of `urn:ngsi-ld:Type:…` when the type is one that is shown.
+    pub(crate) fn pseudonymous_id(&self, id: &[u8]) -> String {
+        let text = std::str::from_utf8(id).unwrap_or_default();
+        let prefix = match text.strip_prefix("urn:ngsi-ld:") {
+            Some(rest) => match rest.split_once(':') {
+                Some((name, _)) if self.is_local_type(name) => format!("urn:ngsi-ld:{name}:"),
+                _ => "urn:ngsi-ld:".to_owned(),
+            },
+            None => "urn:ngsi-ld:".to_owned(),
+        };
+        format!("{prefix}{}", self.pseudonym(id))
+    }
+
+    fn is_local_type(&self, name: &str) -> bool {
+        self.selection.types.iter().any(|iri| iri.rsplit(['/', '#', ':']).next() == Some(name))
+    }
+
+    /// The pseudonym of any text: 128 bits of HMAC-SHA-256 under the agreement's key, in hexadecimal.
+    pub(crate) fn pseudonym(&self, text: &[u8]) -> String {
+        let key = self.key.unwrap_or_default();
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key) else { return String::new() };
+        mac.update(text);
+        mac.finalize().into_bytes().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Whether the pattern covers the text; `*` stands for any bytes.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let mut parts = pattern.split(|byte| *byte == b'*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let mut last: Option<&[u8]> = None;
+    for part in parts {
+        if let Some(before) = last.replace(part)
+            && !before.is_empty()
+        {
+            let Some(at) = rest.windows(before.len()).position(|window| window == before) else { return false };
+            rest = rest.get(at + before.len()..).unwrap_or_default();
+        }
+    }
+    match last {
+        None => rest.is_empty(),
+        Some(last) => rest.ends_with(last),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, text, expected) in [
+            ("urn:a", "urn:a", true),
+            ("urn:a", "urn:ab", false),
+            ("urn:*", "urn:ab", true),
+            ("urn:*", "xurn:ab", false),
+            ("*:b", "urn:a:b", true),
+            ("a*b*c", "a--b--c", true),
+            ("a*b*c", "a--c--b", false),
+            ("a*bc", "abc", true),
+            ("a*b*b", "ab", false),
+            ("*", "", true),
+            ("a**b", "ab", true),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+        }
+    }
+}

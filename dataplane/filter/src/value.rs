@@ -1,0 +1,212 @@
+//! Values on their way: as they are, coarser, or as pseudonyms.
+
+use crate::rules::Filter;
+use crate::scan::{Halt, Scan, Scanner, fault, is_number};
+
+/// Deepest nesting of a value that is changed.
+const MAX_DEPTH: u32 = 64;
+
+/// What becomes of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// It stays.
+    Same,
+    /// Coordinates keep so many decimals.
+    Coarse(u8),
+    /// Each text, number and truth value becomes a pseudonym.
+    Pseudonym,
+    /// Each text is an entity id and becomes its pseudonym.
+    Id,
+    /// As `Pseudonym` and `Id`, in lists of pairs of a value and its time; the time stays.
+    First(Keyed),
+}
+
+/// The two kinds of pseudonyms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keyed {
+    Value,
+    Id,
+}
+
+impl Filter {
+    /// Writes a value. `false` when it cannot be shown; what was written is to be removed then.
+    pub(crate) fn value(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, how: How) -> Scan<bool> {
+        self.nested(scanner, out, how, 0)
+    }
+
+    fn nested(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, how: How, depth: u32) -> Scan<bool> {
+        if how == How::Same {
+            out.extend_from_slice(scanner.value()?);
+            return Ok(true);
+        }
+        if depth > MAX_DEPTH {
+            return fault("answer_too_deep", "the answer is nested too deeply");
+        }
+        match scanner.peek()? {
+            b'{' => self.object(scanner, out, how, depth),
+            b'[' => {
+                let mut shown = true;
+                out.push(b'[');
+                let (mut first, mut place) = (true, 0_usize);
+                scanner.array(|scanner| {
+                    if !std::mem::take(&mut first) {
+                        out.push(b',');
+                    }
+                    // The pairs of a temporal list are the second level.
+                    let inner = match how {
+                        How::First(_) if depth == 1 && place > 0 => How::Same,
+                        How::First(Keyed::Value) if depth == 1 => How::Pseudonym,
+                        How::First(Keyed::Id) if depth == 1 => How::Id,
+                        other => other,
+                    };
+                    place += 1;
+                    shown &= self.nested(scanner, out, inner, depth + 1)?;
+                    Ok(())
+                })?;
+                out.push(b']');
+                Ok(shown)
+            }
+            b'"' => {
+                let text = scanner.string()?;
+                match how {
+                    How::Pseudonym => put_text(out, &self.pseudonym(&text.decoded()?)),
+                    How::Id => put_text(out, &self.pseudonymous_id(&text.decoded()?)),
+                    How::First(_) => return Ok(false),
+                    How::Same | How::Coarse(_) => text.write(out),
+                }
+                Ok(true)
+            }
+            _ => {
+                let raw = scanner.value()?;
+                match how {
+                    How::Pseudonym => put_text(out, &self.pseudonym(raw)),
+                    How::Id | How::First(_) => return Ok(false),
+                    How::Same | How::Coarse(_) => out.extend_from_slice(raw),
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn object(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, how: How, depth: u32) -> Scan<bool> {
+        let mut shown = true;
+        out.push(b'{');
+        let mut first = true;
+        scanner.object(|scanner, key| {
+            if !std::mem::take(&mut first) {
+                out.push(b',');
+            }
+            key.write(out);
+            out.push(b':');
+            let name = key.decoded()?;
+            match how {
+                How::Coarse(decimals) if matches!(&*name, b"coordinates" | b"bbox") => {
+                    coarse(scanner, out, decimals, 0)?
+                }
+                How::Coarse(_) => shown &= self.nested(scanner, out, how, depth + 1)?,
+                // A list relationship: `{"object": "urn:…"}`.
+                How::Id if &*name == b"object" => shown &= self.nested(scanner, out, how, depth + 1)?,
+                // Keys may be data, and nobody said what they mean.
+                _ => {
+                    scanner.value()?;
+                    shown = false;
+                }
+            }
+            Ok(())
+        })?;
+        out.push(b'}');
+        Ok(shown)
+    }
+}
+
+/// Writes coordinates with fewer decimals; anything but numbers within arrays ends the answer.
+fn coarse(scanner: &mut Scanner<'_>, out: &mut Vec<u8>, decimals: u8, depth: u32) -> Scan<()> {
+    if depth > 8 {
+        return fault("answer_too_deep", "the answer is nested too deeply");
+    }
+    match scanner.peek()? {
+        b'[' => {
+            out.push(b'[');
+            let mut first = true;
+            scanner.array(|scanner| {
+                if !std::mem::take(&mut first) {
+                    out.push(b',');
+                }
+                coarse(scanner, out, decimals, depth + 1)
+            })?;
+            out.push(b']');
+            Ok(())
+        }
+        b'{' | b'"' => fault("coordinates_not_readable", "the answer holds coordinates that are not numbers"),
+        _ => {
+            let raw = scanner.value()?;
+            if raw == b"null" {
+                out.extend_from_slice(raw);
+                return Ok(());
+            }
+            out.extend_from_slice(rounded(raw, decimals)?.as_bytes());
+            Ok(())
+        }
+    }
+}
+
+/// A number with at most so many decimals; one that has no more stays as it is written.
+fn rounded(raw: &[u8], decimals: u8) -> Scan<String> {
+    let text = std::str::from_utf8(raw).unwrap_or_default();
+    if !is_number(raw) {
+        return fault("coordinates_not_readable", "the answer holds coordinates that are not numbers");
+    }
+    let plain = !text.contains(['e', 'E']);
+    let fraction = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    if plain && fraction <= usize::from(decimals) {
+        return Ok(text.to_owned());
+    }
+    let number: f64 = text.parse().map_err(|_| {
+        Halt::Fault(Box::new(crate::Fault {
+            code: "coordinates_not_readable",
+            message: "a coordinate is not a number".into(),
+        }))
+    })?;
+    if !number.is_finite() || number.abs() > 1e9 {
+        return fault("coordinates_not_readable", "the answer holds coordinates that are no place");
+    }
+    let mut text = format!("{number:.*}", usize::from(decimals));
+    if text.contains('.') {
+        text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+    }
+    if text == "-0" {
+        text = "0".to_owned();
+    }
+    Ok(text)
+}
+
+/// Writes a text of plain characters.
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
+    match serde_json::to_writer(&mut *out, text) {
+        Ok(()) => {}
+        // Memory takes every write.
+        Err(_) => out.extend_from_slice(b"null"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_lose_decimals() {
+        for (text, decimals, expected) in [
+            ("16.8719", 2, "16.87"),
+            ("16.8", 2, "16.8"),
+            ("16.999", 2, "17"),
+            ("-0.001", 2, "0"),
+            ("-41.12555", 0, "-41"),
+            ("168719e-4", 2, "16.87"),
+            ("16.870", 2, "16.87"),
+            ("7", 0, "7"),
+        ] {
+            assert_eq!(rounded(text.as_bytes(), decimals).unwrap(), expected, "{text}");
+        }
+        assert!(rounded(b"1e300", 2).is_err() && rounded(b"true", 2).is_err());
+    }
+}
