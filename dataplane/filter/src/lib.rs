@@ -1,4 +1,5 @@
-//! What the selection of an agreement leaves of NGSI-LD answers, rewritten as a stream ([`Stream`]).
+//! What the selection of an agreement leaves of NGSI-LD: of answers, rewritten as a stream ([`Stream`]), and of requests,
+//! checked and rewritten before they reach a broker ([`Filter::request`]).
 //!
 //! Rules hold expanded names. Each answer is read with the context that it names, and only contexts that the selection
 //! lists are known; nothing is fetched. What cannot be classified is removed or ends the answer, it never passes.
@@ -8,11 +9,14 @@
 mod attribute;
 mod entity;
 mod names;
+mod request;
 mod rules;
 mod scan;
+mod search;
 mod stream;
 mod value;
 
+pub use request::{Asked, Upstream};
 pub use rules::Filter;
 pub use stream::{Answer, Representation, Shape, Stream, Summary};
 

@@ -1,0 +1,497 @@
+//! Requests: what may be asked, and what the broker is asked then.
+//!
+//! Whatever is not known is refused. What goes to the broker is written anew from what was understood, under a context that
+//! the selection lists, so that both read the same.
+
+use policy_plan::{Member, Refusal};
+
+use crate::Fault;
+use crate::names::{Names, is_core};
+use crate::rules::Filter;
+use crate::scan::Halt;
+use crate::search::{self, Denied};
+use crate::stream::{Answer, Representation, Shape};
+
+/// The core context that is asked for when the selection lists no context.
+const CORE: &str = "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.8.jsonld";
+const CONTEXT_RELATION: &str = "http://www.w3.org/ns/json-ld#context";
+
+/// A request as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The path below the source's base, percent-encoded.
+    pub path: &'a str,
+    /// The query, percent-encoded.
+    pub query: Option<&'a str>,
+    /// The `Accept` header; several are joined by commas.
+    pub accept: Option<&'a str>,
+    /// The `Link` header; several are joined by commas.
+    pub link: Option<&'a str>,
+}
+
+/// A request as it goes to the broker, and what its answer is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Names and values of the query, decoded, in their order.
+    pub query: Vec<(String, String)>,
+    /// The `Accept` header.
+    pub accept: &'static str,
+    /// The `Link` header.
+    pub link: String,
+    /// Whether one entity is asked for by its id.
+    pub single: bool,
+    /// Whether the number of results may be told.
+    pub count: bool,
+    representation: Representation,
+    temporal: bool,
+    geometry: bool,
+}
+
+impl Upstream {
+    /// What the body of the answer is, by its headers.
+    ///
+    /// # Errors
+    /// `content_type_not_understood`, `encoding_not_understood`, `context_ambiguous`.
+    pub fn answer(
+        &self,
+        content_type: Option<&str>,
+        encoding: Option<&str>,
+        link: Option<&str>,
+    ) -> Result<Answer, Fault> {
+        let not = |code, message: &str| Fault { code, message: message.to_owned() };
+        if encoding.is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity")) {
+            return Err(not("encoding_not_understood", "the answer is compressed although that was not asked for"));
+        }
+        let media = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let shape = match (media.as_str(), self.single) {
+            ("application/json" | "application/ld+json", true) => Shape::Entity,
+            ("application/json" | "application/ld+json", false) => Shape::Entities,
+            ("application/geo+json", true) => Shape::Feature,
+            ("application/geo+json", false) => Shape::Features,
+            ("application/x-ndjson" | "application/ndjson", false) => Shape::Lines,
+            _ => {
+                return Err(not(
+                    "content_type_not_understood",
+                    "the answer is in no form that rules can be applied to",
+                ));
+            }
+        };
+        let contexts = link.map(contexts).unwrap_or_default();
+        if contexts.len() > 1 {
+            return Err(not("context_ambiguous", "the answer names several contexts"));
+        }
+        Ok(Answer {
+            representation: self.representation,
+            shape,
+            temporal: self.temporal,
+            geometry: self.geometry,
+            context: contexts.into_iter().next(),
+        })
+    }
+}
+
+/// What is being found out about a request.
+struct Reading<'f> {
+    filter: &'f Filter,
+    names: std::sync::Arc<Names>,
+    single: bool,
+    temporal: bool,
+    representation: Representation,
+    count: bool,
+    typed: bool,
+    identified: bool,
+    geo_query: bool,
+    geo_property: Option<String>,
+    geometry_property: Option<String>,
+    time_query: bool,
+    time_property: Option<String>,
+}
+
+impl Filter {
+    /// Checks a request and writes it anew.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with one of the codes `method_not_admitted`, `path_not_safe`, `path_not_admitted`, `query_not_safe`,
+    /// `query_not_admitted`, `query_repeated`, `name_not_admitted`, `context_not_admitted`, `representation_not_admitted`,
+    /// `no_such_entity`. It says nothing about what the source holds.
+    pub fn request(&self, asked: &Asked<'_>) -> Result<Upstream, Refusal> {
+        if asked.method != "GET" {
+            return Err(refusal(
+                "method_not_admitted",
+                "only GET is admitted where an agreement selects what is shown",
+            ));
+        }
+        let (temporal, id) = place(asked.path)?;
+        let context = self.asked_context(asked.link)?;
+        let names = match self.names(std::slice::from_ref(&context)) {
+            Ok(names) => names,
+            Err(Halt::Fault(fault)) => return Err(refusal("context_not_admitted", &fault.message)),
+            Err(Halt::Incomplete) => return Err(refusal("context_not_admitted", "the context is not listed")),
+        };
+        if let Some(id) = &id {
+            self.check_id(id)?;
+        }
+        let mut reading = Reading {
+            filter: self,
+            names,
+            single: id.is_some(),
+            temporal,
+            representation: Representation::Normalized,
+            count: false,
+            typed: false,
+            identified: id.is_some(),
+            geo_query: false,
+            geo_property: None,
+            geometry_property: None,
+            time_query: false,
+            time_property: None,
+        };
+        let mut query = policy_plan::query_pairs(asked.query.unwrap_or_default())?;
+        for (place, (name, value)) in query.iter().enumerate() {
+            if query.iter().take(place).any(|(before, _)| before == name) {
+                return Err(refusal("query_repeated", &format!("the query parameter `{}` is repeated", shown(name))));
+            }
+            reading.parameter(name, value)?;
+        }
+        reading.settle()?;
+        let accept = accept(asked.accept, temporal, id.is_some())?;
+        if !reading.single && !reading.typed {
+            query.push(("type".to_owned(), self.selection.types.join(",")));
+        }
+        if let (false, false, Some(ids)) = (reading.single, reading.identified, &self.selection.ids) {
+            query.push(("idPattern".to_owned(), id_pattern(ids)));
+        }
+        let place = reading.geometry_property.as_deref().unwrap_or("location");
+        let geometry = search::searchable(self, &reading.names, place).is_ok();
+        Ok(Upstream {
+            query,
+            accept,
+            link: format!("<{context}>; rel=\"{CONTEXT_RELATION}\"; type=\"application/ld+json\""),
+            single: reading.single,
+            count: reading.count,
+            representation: reading.representation,
+            temporal,
+            geometry,
+        })
+    }
+
+    fn check_id(&self, id: &str) -> Result<(), Refusal> {
+        if self.selection.pseudonymous_ids {
+            return Err(refusal("query_not_admitted", "entities cannot be asked for by id while ids are pseudonyms"));
+        }
+        let legal =
+            id.contains(':') && id.chars().all(|c| c.is_ascii_graphic() && !matches!(c, ',' | '"' | '<' | '>' | '\\'));
+        if legal && self.admits_id(id.as_bytes()) {
+            return Ok(());
+        }
+        Err(refusal("no_such_entity", "there is no such entity"))
+    }
+
+    /// The context under which the request is read: the caller's, when it is listed.
+    fn asked_context(&self, link: Option<&str>) -> Result<String, Refusal> {
+        let Some(link) = link else {
+            let first = self.selection.contexts.first().map(|context| context.url.clone());
+            return Ok(first.or_else(|| self.selection.assumed_context.clone()).unwrap_or_else(|| CORE.to_owned()));
+        };
+        let mut found = contexts(link);
+        match (found.pop(), found.is_empty()) {
+            (Some(url), true) if is_core(&url) || self.selection.contexts.iter().any(|context| context.url == url) => {
+                Ok(url)
+            }
+            _ => {
+                Err(refusal("context_not_admitted", "the `Link` header must name one context that the agreement lists"))
+            }
+        }
+    }
+}
+
+impl Reading<'_> {
+    fn parameter(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        match name {
+            "type" => self.types(value),
+            "id" => {
+                self.identified = true;
+                value.split(',').try_for_each(|id| self.filter.check_id(id))
+            }
+            "idPattern" => {
+                let ours = self.filter.selection.ids.as_deref().map(id_pattern);
+                if self.filter.selection.pseudonymous_ids || ours.is_some_and(|ours| ours != value) {
+                    return Err(not_admitted(name));
+                }
+                self.identified = true;
+                Ok(())
+            }
+            "attrs" => value.split(',').try_for_each(|attribute| self.attribute(attribute)),
+            "pick" => self.pick(value),
+            "omit" => value.split([',', '|']).try_for_each(|item| match item {
+                "scope" if self.filter.shows(Member::Scope) => Ok(()),
+                item => self.attribute(item),
+            }),
+            "q" => search::check(self.filter, &self.names, value).map_err(|denied| self.denied("q", denied)),
+            "orderBy" => value.split(',').try_for_each(|item| self.order(item)),
+            "scopeQ" if self.filter.shows(Member::Scope) => plain(name, value, "/+#,|;()_-."),
+            "georel" => {
+                self.geo_query = true;
+                plain(name, value, ";=.")
+            }
+            "geometry" => plain(name, value, ""),
+            "coordinates" => plain(name, value, "[],.- +"),
+            "geoproperty" => {
+                self.geo_property = Some(value.to_owned());
+                Ok(())
+            }
+            "geometryProperty" => {
+                self.attribute(value)?;
+                self.geometry_property = Some(value.to_owned());
+                Ok(())
+            }
+            "limit" | "offset" | "lastN" if value.len() <= 9 && value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(())
+            }
+            "count" | "local" if matches!(value, "true" | "false") => {
+                self.count |= name == "count" && value == "true";
+                if self.count && self.filter.selection.ids.is_some() {
+                    return Err(not_admitted(name));
+                }
+                Ok(())
+            }
+            "options" | "format" => value.split(',').try_for_each(|option| self.option(option)),
+            "lang" => {
+                let restricted = self.filter.rules.iter().any(|rule| !rule.admits_language(value.as_bytes()));
+                if restricted { Err(not_admitted(name)) } else { plain(name, value, "-") }
+            }
+            "datasetId" => plain(name, value, ":,@/.#_-"),
+            "timerel" if self.temporal => {
+                self.time_query = true;
+                plain(name, value, "")
+            }
+            "timeAt" | "endTimeAt" if self.temporal => plain(name, value, ":.-+"),
+            "timeproperty" if self.temporal => {
+                self.time_property = Some(value.to_owned());
+                Ok(())
+            }
+            _ => Err(not_admitted(name)),
+        }
+    }
+
+    /// What several parameters say together.
+    fn settle(&mut self) -> Result<(), Refusal> {
+        if self.geo_query || self.geo_property.is_some() {
+            let name = self.geo_property.as_deref().unwrap_or("location");
+            search::searchable(self.filter, &self.names, name).map_err(|denied| self.denied("geoproperty", denied))?;
+            if self.filter.selection.coordinate_decimals.is_some() {
+                return Err(refusal(
+                    "query_not_admitted",
+                    "entities cannot be asked for by place while coordinates are coarse",
+                ));
+            }
+        }
+        if self.time_query || self.time_property.is_some() {
+            let name = self.time_property.as_deref().unwrap_or("observedAt");
+            let time = matches!(name, "observedAt" | "createdAt" | "modifiedAt" | "deletedAt");
+            let shown = Member::named(name.as_bytes()).is_some_and(|member| self.filter.shows(member));
+            if !time || !shown {
+                return Err(not_admitted("timeproperty"));
+            }
+        }
+        if self.representation == Representation::Simplified && self.filter.selection.pseudonymous_ids {
+            return Err(refusal(
+                "representation_not_admitted",
+                "simplified answers do not tell ids from other texts, and ids are pseudonyms",
+            ));
+        }
+        Ok(())
+    }
+
+    fn types(&mut self, value: &str) -> Result<(), Refusal> {
+        self.typed = true;
+        // A whole name may not hold these characters, so the expression can be read in one way only.
+        for name in value.split([',', '|', ';', '(', ')']) {
+            let admitted = self.names.number(name.as_bytes()).is_some_and(|number| self.filter.is_type(number));
+            if !admitted && !name.is_empty() {
+                return Err(self.hidden("type", name));
+            }
+        }
+        if value.split([',', '|', ';', '(', ')']).all(str::is_empty) {
+            return Err(not_admitted("type"));
+        }
+        Ok(())
+    }
+
+    fn attribute(&self, name: &str) -> Result<(), Refusal> {
+        match self.names.number(name.as_bytes()).and_then(|number| self.filter.attribute(number)) {
+            Some(_) => Ok(()),
+            None => Err(self.hidden("attribute", name)),
+        }
+    }
+
+    fn pick(&self, value: &str) -> Result<(), Refusal> {
+        let items: Vec<&str> = value.split([',', '|']).collect();
+        for item in &items {
+            match *item {
+                "id" | "type" => {}
+                "scope" if self.filter.shows(Member::Scope) => {}
+                item => self.attribute(item)?,
+            }
+        }
+        if items.contains(&"id") && items.contains(&"type") {
+            return Ok(());
+        }
+        Err(refusal(
+            "query_not_admitted",
+            "`pick` must list `id` and `type`, by which the agreement's rules are applied",
+        ))
+    }
+
+    fn order(&self, item: &str) -> Result<(), Refusal> {
+        let (name, direction) = item.split_once(';').unwrap_or((item, "asc"));
+        if !matches!(direction, "asc" | "desc") || name.contains(['[', '{']) {
+            return Err(not_admitted("orderBy"));
+        }
+        search::path(self.filter, &self.names, name).map_err(|denied| self.denied("orderBy", denied))
+    }
+
+    fn option(&mut self, option: &str) -> Result<(), Refusal> {
+        let times = self.filter.shows(Member::CreatedAt) || self.filter.shows(Member::ModifiedAt);
+        let wanted = match option {
+            "normalized" => Representation::Normalized,
+            "concise" if !self.temporal => Representation::Concise,
+            "simplified" | "keyValues" if !self.temporal => Representation::Simplified,
+            "temporalValues" if self.temporal => Representation::Normalized,
+            "sysAttrs" if times => return Ok(()),
+            _ => {
+                let text = format!("the option `{}` is not admitted", shown(option));
+                return Err(refusal("representation_not_admitted", &text));
+            }
+        };
+        if self.representation != Representation::Normalized && self.representation != wanted {
+            return Err(refusal("representation_not_admitted", "two representations are asked for"));
+        }
+        self.representation = wanted;
+        Ok(())
+    }
+
+    fn hidden(&self, what: &str, name: &str) -> Refusal {
+        refusal("name_not_admitted", &format!("the {what} `{}` is not part of the agreement", shown(name)))
+    }
+
+    fn denied(&self, parameter: &str, denied: Denied) -> Refusal {
+        match denied {
+            Denied::Hidden(name) => {
+                let text =
+                    format!("`{parameter}` asks about `{}`, which the agreement does not show as it is", shown(&name));
+                refusal("name_not_admitted", &text)
+            }
+            Denied::Unreadable(why) => {
+                refusal("query_not_admitted", &format!("`{parameter}` cannot be understood: {why}"))
+            }
+        }
+    }
+}
+
+/// Whether the path is temporal, and the entity's id in it.
+fn place(path: &str) -> Result<(bool, Option<String>), Refusal> {
+    let segments = policy_plan::path_segments(path)?;
+    let mut rest: Vec<&str> = segments.iter().map(String::as_str).collect();
+    if rest.starts_with(&["ngsi-ld", "v1"]) {
+        rest.drain(..2);
+    }
+    let (temporal, rest) = match rest.as_slice() {
+        ["temporal", rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    match rest {
+        ["entities"] => Ok((temporal, None)),
+        ["entities", id] if !id.is_empty() => Ok((temporal, Some((*id).to_owned()))),
+        _ => Err(refusal("path_not_admitted", "only entities can be read where an agreement selects what is shown")),
+    }
+}
+
+/// The one media type that the broker is asked for.
+fn accept(given: Option<&str>, temporal: bool, single: bool) -> Result<&'static str, Refusal> {
+    let Some(given) = given.filter(|given| !given.trim().is_empty()) else { return Ok("application/json") };
+    for item in given.split(',') {
+        let mut parts = item.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+        if parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000")) {
+            continue;
+        }
+        match media.as_str() {
+            "application/json" | "*/*" | "application/*" => return Ok("application/json"),
+            "application/ld+json" => return Ok("application/ld+json"),
+            "application/geo+json" if !temporal => return Ok("application/geo+json"),
+            "application/x-ndjson" if !single => return Ok("application/x-ndjson"),
+            "application/ndjson" if !single => return Ok("application/ndjson"),
+            _ => {}
+        }
+    }
+    Err(refusal("representation_not_admitted", "none of the accepted media types can be read by the agreement's rules"))
+}
+
+/// The targets of the context links in a `Link` header.
+fn contexts(header: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = header;
+    while let Some((_, after)) = rest.split_once('<') {
+        let Some((target, after)) = after.split_once('>') else { break };
+        // The parameters end at the next comma outside of quotes.
+        let mut quoted = false;
+        let end = after.find(|c| {
+            quoted ^= c == '"';
+            c == ',' && !quoted
+        });
+        let (parameters, next) = after.split_at(end.unwrap_or(after.len()));
+        let relations = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
+        let is_context = relations.filter(|(name, _)| name.trim().eq_ignore_ascii_case("rel")).any(|(_, value)| {
+            value.trim().trim_matches('"').split_ascii_whitespace().any(|relation| relation == CONTEXT_RELATION)
+        });
+        if is_context {
+            found.push(target.to_owned());
+        }
+        rest = next;
+    }
+    found
+}
+
+/// The selection's id patterns as a regular expression.
+fn id_pattern(patterns: &[String]) -> String {
+    let parts: Vec<String> = patterns
+        .iter()
+        .map(|pattern| {
+            let mut out = String::new();
+            for c in pattern.chars() {
+                match c {
+                    '*' => out.push_str(".*"),
+                    c if c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '/') || !c.is_ascii() => {
+                        out.push(c)
+                    }
+                    c => out.extend(['[', c, ']']),
+                }
+            }
+            out.replace("[^]", "\\^").replace("[\\]", "\\\\")
+        })
+        .collect();
+    format!("^({})$", parts.join("|"))
+}
+
+/// A value of letters, digits and the characters of `more`.
+fn plain(name: &str, value: &str, more: &str) -> Result<(), Refusal> {
+    if value.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c)) {
+        return Ok(());
+    }
+    Err(refusal("query_not_admitted", &format!("the query parameter `{name}` has a value that is not admitted")))
+}
+
+fn not_admitted(name: &str) -> Refusal {
+    refusal("query_not_admitted", &format!("the query parameter `{}` is not admitted so", shown(name)))
+}
+
+fn refusal(code: &'static str, message: &str) -> Refusal {
+    Refusal { code, message: message.to_owned(), rule: None, fact: None }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
