@@ -2,12 +2,14 @@
 #
 # input.request    {"actions": [asked for, and all that includes it], "targets": [..]}
 # input.policy     {"conflict": "perm" | "prohibit" | "invalid",
-#                   "permissions" | "prohibitions" | "obligations": [{"id", "actions", "targets", "root": node id}],
+#                   "permissions" | "prohibitions" | "obligations":
+#                     [{"id", "actions", "targets", "root": node id, "duties": [{"id", "root": node id}]}],
 #                   "atoms": [{"id", "left", "operator", "right"}],
 #                   "levels": [[{"id", "op": "and" | "or" | "xone", "of": [node ids of lower levels]}], ..]}
 # input.operands   {left: value or list of values}
 # input.relations  {left: {inner: {outer: true | false | null}}}; whether the one lies in, or is one of, the other
 # input.unknown    [ids of atoms] that cannot be judged, above all those without a value
+# input.settled    [ids of duties] that have been done, or need not be done at this moment
 # input.judged     [places in policy.atoms] of all the others
 #
 # A truth is true, false or null; null is "nobody knows" (Kleene's third value).
@@ -165,7 +167,14 @@ permissions := [rule | some rule in input.policy.permissions; about(rule)]
 prohibitions := [rule | some rule in input.policy.prohibitions; about(rule)]
 
 # A permission has to hold for certain; a prohibition and an obligation count unless they certainly do not.
-permits := [rule.id | some rule in permissions; truths[rule.root] == true]
+permits := [rule.id | some rule in permissions; truths[rule.root] == true; not owes(rule)]
+
+# A duty is asked for unless its conditions certainly do not hold.
+owes(rule) if {
+	some duty in rule.duties
+	not truths[duty.root] == false
+	not duty.id in input.settled
+}
 
 forbids := [rule.id | some rule in prohibitions; not truths[rule.root] == false]
 

@@ -7,7 +7,7 @@ use regorus::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::{At, PolicyError};
-use crate::model::{Atom, Condition, Kind, Model, Rule, Scalar};
+use crate::model::{Atom, Condition, Duty, Kind, Model, Rule, Scalar};
 use crate::vocabulary::{Left, Operator};
 
 /// Levels of logical nodes that the evaluator joins.
@@ -25,8 +25,10 @@ pub(crate) struct Compiled {
     pub(crate) node_count: usize,
     /// `input.policy`.
     pub(crate) document: Value,
-    /// `input.request.targets`.
-    pub(crate) targets: Value,
+    /// The asset that the policy is about.
+    pub(crate) target: Option<String>,
+    /// The numbers in the document of the duties that permissions ask for, with the duties' own identifiers.
+    pub(crate) duties: Vec<(usize, String)>,
     /// SHA-256 over the document, the targets and the rules in readable form; lower-case hexadecimal.
     pub(crate) hash: String,
 }
@@ -36,6 +38,8 @@ pub(crate) struct Compiled {
 pub(crate) struct CompiledRule {
     pub(crate) rule: Rule,
     pub(crate) root: Option<Node>,
+    /// The roots of its duties' conditions.
+    pub(crate) duty_roots: Vec<Option<Node>>,
 }
 
 /// A node of a condition; `number` is its place in the flat list.
@@ -78,6 +82,7 @@ pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
     let mut builder = Builder { agreed_at_ms: model.agreed_at_ms, ..Builder::default() };
     let mut rules = Vec::with_capacity(model.rules.len());
     let mut lists: BTreeMap<Kind, Vec<Value>> = BTreeMap::new();
+    let mut duties: Vec<(usize, String)> = Vec::new();
     for (index, mut rule) in model.rules.into_iter().enumerate() {
         let root = match rule.condition.take() {
             None => None,
@@ -86,14 +91,28 @@ pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
                 Some(builder.node(condition, &At::rule(&rule.label(), rule.pointer.clone()))?)
             }
         };
-        let root_name = root.as_ref().map_or_else(|| "always".to_owned(), |(node, _)| Node::name(node.number));
+        let mut duty_roots = Vec::with_capacity(rule.duties.len());
+        let mut asked = Vec::new();
+        for duty in &rule.duties {
+            let at = At::rule(&rule.label(), rule.pointer.clone());
+            let root = duty.condition.clone().map(|condition| builder.node(condition, &at)).transpose()?;
+            let root = root.map(|(node, _)| node);
+            if rule.kind == Kind::Permission {
+                asked
+                    .push(object([("id", Value::from(duties.len())), ("root", Value::from(root_name(root.as_ref())))]));
+                duties.push((duties.len(), duty.id.clone()));
+            }
+            duty_roots.push(root);
+        }
+        let root = root.map(|(node, _)| node);
         lists.entry(rule.kind).or_default().push(object([
             ("id", Value::from(index)),
             ("actions", strings(&rule.actions)),
             ("targets", strings(&rule.targets)),
-            ("root", Value::from(root_name)),
+            ("root", Value::from(root_name(root.as_ref()))),
+            ("duties", Value::from(asked)),
         ]));
-        rules.push(CompiledRule { rule, root: root.map(|(node, _)| node) });
+        rules.push(CompiledRule { rule, root, duty_roots });
     }
     let mut list = |kind| Value::from(lists.remove(&kind).unwrap_or_default());
     let document = object([
@@ -104,14 +123,15 @@ pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
         ("atoms", Value::from(builder.atom_values)),
         ("levels", Value::from(builder.levels.into_iter().map(Value::from).collect::<Vec<_>>())),
     ]);
-    let targets: Vec<String> = model.target.into_iter().collect();
+    let targets: Vec<&String> = model.target.iter().collect();
     let targets = strings(&targets);
     let text = |value: &Value| {
         value
             .to_json_str()
             .map_err(|_| PolicyError::new("internal", &At::default(), "the policy cannot be written down"))
     };
-    let readable: Vec<String> = rules.iter().map(|rule| rule.rule.text()).collect();
+    let readable = rules.iter().flat_map(|rule| std::iter::once(rule.rule.text()).chain(duty_texts(&rule.rule.duties)));
+    let readable: Vec<String> = readable.collect();
     let hash = hex::encode(Sha256::digest([text(&document)?, text(&targets)?, text(&strings(&readable))?].join("\n")));
     Ok(Compiled {
         rules,
@@ -119,9 +139,24 @@ pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
         atoms: builder.atoms,
         conflict: model.conflict,
         document,
-        targets,
+        target: model.target,
+        duties,
         hash,
     })
+}
+
+fn root_name(root: Option<&Node>) -> String {
+    root.map_or_else(|| "always".to_owned(), |node| Node::name(node.number))
+}
+
+/// All that says something of duties, for telling policies apart.
+fn duty_texts(duties: &[Duty]) -> Vec<String> {
+    let mut texts = Vec::new();
+    for duty in duties {
+        texts.push(format!("{} {}", duty.id, duty.text()));
+        texts.extend(duty_texts(&duty.consequences));
+    }
+    texts
 }
 
 #[derive(Default)]
@@ -192,7 +227,10 @@ impl Builder {
 pub(crate) fn scalar_value(scalar: &Scalar) -> Value {
     match scalar {
         Scalar::Text(text) => Value::from(text.as_str()),
-        Scalar::Integer(number) | Scalar::Instant(number) | Scalar::AfterAgreement(number) => Value::from(*number),
+        Scalar::Integer(number)
+        | Scalar::Instant(number)
+        | Scalar::AfterAgreement(number)
+        | Scalar::Duration(number) => Value::from(*number),
         Scalar::Decimal(number) => Value::from(*number),
         Scalar::Bool(truth) => Value::from(*truth),
     }

@@ -7,7 +7,7 @@ use crate::json::{is_list, items, members, name, not_understood};
 use crate::model::{Atom, Condition, MAX_COMPARISON_TEXT, Scalar, clipped};
 use crate::region;
 use crate::value::{Right, right};
-use crate::vocabulary::{Left, Operator, left_operand};
+use crate::vocabulary::{Left, Operator, Reading, left_operand};
 
 /// The deepest nesting that is read.
 const MAX_DEPTH: usize = 32;
@@ -15,11 +15,11 @@ const MAX_DEPTH: usize = 32;
 const MAX_VALUES: usize = 1024;
 
 /// The constraints of a rule; all of them must hold.
-pub(crate) fn conditions(value: &Value, at: &At) -> Result<Vec<Condition>, PolicyError> {
-    list(value, at, 0)
+pub(crate) fn conditions(value: &Value, reading: Reading, at: &At) -> Result<Vec<Condition>, PolicyError> {
+    list(value, reading, at, 0)
 }
 
-fn list(value: &Value, at: &At, depth: usize) -> Result<Vec<Condition>, PolicyError> {
+fn list(value: &Value, reading: Reading, at: &At, depth: usize) -> Result<Vec<Condition>, PolicyError> {
     if depth > MAX_DEPTH {
         return Err(PolicyError::new("too_deep", at, format!("constraints are nested at most {MAX_DEPTH} deep")));
     }
@@ -27,17 +27,17 @@ fn list(value: &Value, at: &At, depth: usize) -> Result<Vec<Condition>, PolicyEr
     items(value)
         .into_iter()
         .enumerate()
-        .map(|(index, value)| condition(value, &if listed { at.item(index) } else { at.clone() }, depth))
+        .map(|(index, value)| condition(value, reading, &if listed { at.item(index) } else { at.clone() }, depth))
         .collect()
 }
 
-fn condition(value: &Value, at: &At, depth: usize) -> Result<Condition, PolicyError> {
+fn condition(value: &Value, reading: Reading, at: &At, depth: usize) -> Result<Condition, PolicyError> {
     let members = members(value, at)?;
     let logical: Vec<_> =
         members.iter().filter(|(member, _)| matches!(*member, "and" | "andSequence" | "or" | "xone")).collect();
     let [(operator, operands)] = logical.as_slice() else {
         return if logical.is_empty() {
-            atom(&members, at)
+            atom(&members, reading, at)
         } else {
             Err(PolicyError::new("logical_constraint", at, "a logical constraint has exactly one operator"))
         };
@@ -46,7 +46,7 @@ fn condition(value: &Value, at: &At, depth: usize) -> Result<Condition, PolicyEr
         return Err(not_understood(other, at));
     }
     let here = at.member(operator);
-    let parts = list(operands, &here, depth + 1)?;
+    let parts = list(operands, reading, &here, depth + 1)?;
     if parts.is_empty() {
         return Err(PolicyError::new("logical_constraint", &here, "the list of constraints is empty"));
     }
@@ -61,15 +61,18 @@ fn is_plain(member: &str) -> bool {
     matches!(member, "@id" | "@type")
 }
 
-fn atom(members: &[(&str, &Value)], at: &At) -> Result<Condition, PolicyError> {
+fn atom(members: &[(&str, &Value)], reading: Reading, at: &At) -> Result<Condition, PolicyError> {
     let (mut left, mut operator, mut given, mut data_type) = (None, None, None, None);
+    let (mut unit, mut status) = (None, None);
     for (member, value) in members {
         let here = at.member(member);
         match *member {
             "leftOperand" => {
                 let given = name(value, &here)?;
-                left =
-                    Some(left_operand(&given).map_err(|text| PolicyError::new("left_operand_unknown", &here, text))?);
+                left = Some(
+                    left_operand(&given, reading)
+                        .map_err(|text| PolicyError::new("left_operand_unknown", &here, text))?,
+                );
             }
             // Examples of DSP 2024-1 write `operand` for `operator`.
             "operator" | "operand" => {
@@ -83,28 +86,67 @@ fn atom(members: &[(&str, &Value)], at: &At) -> Result<Condition, PolicyError> {
             }
             "rightOperand" => given = Some((value, here)),
             "dataType" => data_type = Some(name(value, &here)?),
+            "unit" => unit = Some(name(value, &here)?),
+            "status" => status = Some((*value, here)),
             plain if is_plain(plain) => {}
             other => return Err(not_understood(other, at)),
         }
     }
     let missing = |member: &str| PolicyError::new("member_missing", &at.member(member), "this member is missing");
-    let left = left.ok_or_else(|| missing("leftOperand"))?;
+    let mut left = left.ok_or_else(|| missing("leftOperand"))?;
+    let in_unit = unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+    match (&mut left, unit) {
+        (_, None) => {}
+        (Left::Given { unit, label, .. }, Some(given)) => {
+            label.push_str(&format!(" in {given}"));
+            *unit = Some(given);
+        }
+        // Nothing says in which unit the values of the others are.
+        (_, Some(_)) => return Err(not_understood("unit", at)),
+    }
     let operator = operator.ok_or_else(|| missing("operator"))?;
     let (value, here) = given.ok_or_else(|| missing("rightOperand"))?;
-    let rights = items(value)
+    let mut rights = items(value)
         .into_iter()
         .map(|value| right(value, data_type.as_deref(), &left, &here))
         .collect::<Result<Vec<_>, _>>()?;
+    let so_far = status.as_ref().map(|(value, _)| format!(" (so far {})", shown(value))).unwrap_or_default();
+    if let Some((value, here)) = status {
+        if !matches!(left, Left::Given { .. }) {
+            return Err(not_understood("status", at));
+        }
+        let used = right(value, data_type.as_deref(), &left, &here)?;
+        rights = rights.iter().map(|right| less(right, &used)).collect::<Option<_>>().ok_or_else(|| {
+            PolicyError::new("status", &here, "the status is a number or a duration, as the right operand is")
+        })?;
+    }
     if rights.is_empty() || rights.len() > MAX_VALUES {
         let message = format!("a constraint compares with at least one and at most {MAX_VALUES} values");
         return Err(PolicyError::new("right_operand", &here, message));
     }
-    let text = format!("{} {} {}", left.name(), operator.as_str(), shown(value));
+    let text = format!("{} {} {}{in_unit}{so_far}", plain_name(&left), operator.as_str(), shown(value));
     let text = clipped(&text, MAX_COMPARISON_TEXT);
     // In JSON-LD a list of one value is that value.
     let many = is_list(value) && rights.len() > 1;
     comparison(left, operator, rights, many, text)
         .map_err(|message| PolicyError::new("comparison", &at.member("operator"), message))
+}
+
+/// A left operand without its unit, which is told after the value.
+fn plain_name(left: &Left) -> &str {
+    if let Left::Given { name, .. } = left { name } else { left.name() }
+}
+
+/// What is left of a right value when so much has been used: that is added to the left value otherwise (ODRL 2.2,
+/// Constraint, `status`).
+fn less(right: &Right, used: &Right) -> Option<Right> {
+    let (Right::Scalar(right), Right::Scalar(used)) = (right, used) else { return None };
+    Some(Right::Scalar(match (right, used) {
+        (Scalar::Integer(right), Scalar::Integer(used)) => Scalar::Integer(right.checked_sub(*used)?),
+        (Scalar::Decimal(right), Scalar::Decimal(used)) => Scalar::Decimal(right - used),
+        (Scalar::Duration(right), Scalar::Duration(used)) => Scalar::Duration(right.checked_sub(*used)?),
+        _ => return None,
+    }))
 }
 
 /// Puts a comparison together that can be evaluated, or says why there is none.

@@ -26,6 +26,8 @@ const MAX_TERMS: usize = 1024;
 /// The longest IRI that a name may stand for, in bytes.
 const MAX_IRI_BYTES: usize = 4 * 1024;
 
+const RDF_VALUE: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#value";
+
 /// What a context says about the values under a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Coercion {
@@ -181,6 +183,9 @@ impl Context {
             return name.to_owned();
         }
         let iri = self.iri(name);
+        if iri == RDF_VALUE {
+            return "rdf:value".to_owned();
+        }
         if iri.contains(':') || iri.starts_with('@') || self.definitions.contains_key(name) {
             return term(&iri).to_owned();
         }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::facts::DutyState;
+
 /// A decision with the rules and facts that made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -12,6 +14,9 @@ pub struct Decision {
     pub reasons: Vec<Reason>,
     /// What the policy obliges to (ODRL 2.2, Obligation), in readable form. Shown to people, not enforced.
     pub obligations: Vec<String>,
+    /// Duties of the permissions that cover the action, their consequences once they have been neglected, consequences
+    /// of neglected obligations, and remedies of infringed prohibitions (ODRL 2.2, Duty).
+    pub duties: Vec<DutyReport>,
     /// From this millisecond since the Unix epoch on the decision has to be taken anew; `None` when, for the same policy
     /// and claims, time changes nothing.
     pub valid_until_ms: Option<i64>,
@@ -27,6 +32,22 @@ pub struct Reason {
     pub fact: String,
     /// One sentence; lower case, without a final period.
     pub sentence: String,
+}
+
+/// Something that has, or had, to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DutyReport {
+    /// The rule that it belongs to, for example `permission p0`.
+    pub rule: String,
+    /// Its own identifier, or that of its rule, a dot, its letter and place: `p0.d0`.
+    pub id: String,
+    /// The duty in readable form.
+    pub text: String,
+    /// How far it is.
+    pub state: DutyState,
+    /// Whether it has to be done now; a duty with conditions that certainly do not hold, or that is done, has not.
+    pub due: bool,
 }
 
 impl Decision {
@@ -53,6 +74,12 @@ impl Decision {
             fact: "the evaluator gave no answer".to_owned(),
             sentence: "the policy could not be evaluated, so nothing is allowed".to_owned(),
         };
-        Self { allow: false, reasons: vec![reason], obligations: Vec::new(), valid_until_ms: Some(now_ms) }
+        Self {
+            allow: false,
+            reasons: vec![reason],
+            obligations: Vec::new(),
+            duties: Vec::new(),
+            valid_until_ms: Some(now_ms),
+        }
     }
 }

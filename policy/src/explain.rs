@@ -4,7 +4,8 @@ use policy_plan::{Conflict, Truth, instant_text};
 
 use crate::compile::{Compiled, CompiledRule, Node, What};
 use crate::decision::Reason;
-use crate::facts::{Facts, Operands};
+use crate::duties::open_duty;
+use crate::facts::{DutyState, Facts, Operands};
 use crate::model::{Atom, Condition, Kind, MAX_COMPARISON_TEXT, MAX_VALUE_TEXT, Scalar, clipped};
 use crate::rego::Verdict;
 use crate::vocabulary::Left;
@@ -19,6 +20,8 @@ pub(crate) struct Case<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) operands: &'a Operands,
     pub(crate) verdict: &'a Verdict,
+    /// Duties that stand in no way, by their numbers.
+    pub(crate) settled: Vec<usize>,
     /// Whether times still to come are no reason, so that they are named only when nothing else is.
     pub(crate) times_are_minor: bool,
 }
@@ -81,6 +84,17 @@ impl Case<'_> {
             })
             .collect();
         reasons.dedup();
+        if let Some(duty) = open_duty(rule, self.verdict, &self.settled, self.policy) {
+            let state = match self.facts.duty(&duty.id) {
+                DutyState::Violated => "was not done in time",
+                _ => "is not known to be done",
+            };
+            reasons.push(Reason {
+                rule: rule.rule.text(),
+                fact: format!("{} {state}", duty.text()),
+                sentence: format!("{} asks for a duty, but {} {state}", rule.rule.label(), duty.text()),
+            });
+        }
         if reasons.is_empty() {
             // Exactly one of several should hold, and too many do: no single comparison is to blame.
             let fact = self.facts_of(rule, |_| true);
@@ -144,6 +158,10 @@ impl Case<'_> {
             None => match &atom.left {
                 Left::SinceAgreement => "inForceDate is not known: the time of the agreement is missing".to_owned(),
                 Left::Purpose => "purpose is not known: none is declared and no verified claim has one".to_owned(),
+                Left::Target => {
+                    "the asset that is asked for, or whether it is in the collection, is not known".to_owned()
+                }
+                Left::Asset { .. } | Left::Given { .. } => format!("{name} is not known: the facts do not tell it"),
                 Left::Claim { .. } => format!("{name} is not known: no verified claim has a comparable value"),
                 _ => format!("{name} is not known: no verified claim has it"),
             },

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy_plan::Truth;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::instant::{Moment, moment};
+use crate::instant::{Moment, duration, moment};
 use crate::model::{Atom, Scalar};
 use crate::region;
 use crate::value::claim_values;
@@ -24,13 +25,69 @@ pub struct Facts {
     pub claims: Json,
     /// The purposes that the party declares for itself; they go before a `purpose` among the claims.
     pub purpose: Option<Vec<String>>,
+    /// The asset that is asked for; `None` for the policy's own target.
+    pub target: Option<String>,
+    /// Members and the collections that they are in, of assets and of parties; `None` when nothing is known of them.
+    /// Whatever is not listed is not a member.
+    pub part_of: Option<Vec<(String, String)>>,
+    /// Properties of the asset, an object, for refinements of asset collections.
+    pub asset: Json,
+    /// Values of left operands that have no source of their own here, an object: `{"count": 3}`, and
+    /// `{"payAmount": {"@value": 5, "unit": "…"}}` where the constraint names a unit.
+    pub operands: Json,
+    /// How far duties are, by their identifiers; those that are not listed are open.
+    pub duties: BTreeMap<String, DutyState>,
+}
+
+/// How far a duty is (ODRL 2.2, Duty).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DutyState {
+    /// Not done, and not too late.
+    #[default]
+    Unset,
+    /// Done.
+    Fulfilled,
+    /// Not done in time; of a prohibition: infringed.
+    Violated,
 }
 
 impl Facts {
     /// Facts about a party of which nothing but the name is known.
     #[must_use]
     pub fn new(now_ms: i64, participant: impl Into<String>) -> Self {
-        Self { now_ms, participant: participant.into(), claims: Json::Null, purpose: None }
+        Self { now_ms, participant: participant.into(), ..Self::default() }
+    }
+
+    /// How far a duty is.
+    #[must_use]
+    pub fn duty(&self, id: &str) -> DutyState {
+        self.duties.get(id).copied().unwrap_or_default()
+    }
+
+    /// The collections that a thing is in, at any distance; `None` when nothing is known of collections.
+    pub(crate) fn collections<'a>(&'a self, thing: &'a str) -> Option<BTreeSet<&'a str>> {
+        let pairs = self.part_of.as_ref()?;
+        let mut found = BTreeSet::new();
+        let mut new = vec![thing];
+        while let Some(member) = new.pop() {
+            for (_, collection) in pairs.iter().filter(|(inner, _)| inner == member) {
+                if found.insert(collection.as_str()) {
+                    new.push(collection);
+                }
+            }
+        }
+        Some(found)
+    }
+
+    /// A value that the facts give for a left operand, in the unit of the constraint.
+    fn given(&self, name: &str, unit: Option<&str>) -> Option<Vec<Scalar>> {
+        let value = self.operands.get(name)?;
+        let given_unit = value.get("unit").and_then(Json::as_str);
+        if given_unit != unit {
+            return None;
+        }
+        claim_values(value.get("@value").unwrap_or(value))
     }
 
     fn claim(&self, name: &str) -> Option<&Json> {
@@ -39,18 +96,6 @@ impl Facts {
 
     fn first_claim(&self, names: &[&str]) -> Option<Vec<Scalar>> {
         names.iter().find_map(|name| self.claim(name)).and_then(claim_values)
-    }
-
-    /// A member of the claims by its path. At each step the longest run of names that is a member is taken; a list
-    /// stands for all of its elements.
-    fn at_path(&self, path: &[String]) -> Option<Vec<Scalar>> {
-        let mut found = Vec::new();
-        follow(&self.claims, path, &mut found);
-        let mut values = Vec::new();
-        for value in found {
-            values.extend(claim_values(value)?);
-        }
-        (!values.is_empty() && values.len() <= MAX_FOUND).then_some(values)
     }
 }
 
@@ -79,6 +124,18 @@ fn follow<'a>(value: &'a Json, path: &[String], found: &mut Vec<&'a Json>) {
     }
 }
 
+/// A member by its path. At each step the longest run of names that is a member is taken; a list stands for all of its
+/// elements.
+fn at_path(root: &Json, path: &[String]) -> Option<Vec<Scalar>> {
+    let mut found = Vec::new();
+    follow(root, path, &mut found);
+    let mut values = Vec::new();
+    for value in found {
+        values.extend(claim_values(value)?);
+    }
+    (!values.is_empty() && values.len() <= MAX_FOUND).then_some(values)
+}
+
 /// The values of one decision, by the names that the compiled policy uses.
 #[derive(Debug, Default)]
 pub(crate) struct Operands {
@@ -91,13 +148,19 @@ pub(crate) struct Operands {
 
 impl Operands {
     /// Collects what the comparisons ask for. `agreed_at_ms` is when the agreement was, or would be, made.
-    pub(crate) fn collect(atoms: &[(usize, Atom)], facts: &Facts, at_ms: i64, agreed_at_ms: Option<i64>) -> Self {
+    pub(crate) fn collect(
+        atoms: &[(usize, Atom)],
+        target: Option<&str>,
+        facts: &Facts,
+        at_ms: i64,
+        agreed_at_ms: Option<i64>,
+    ) -> Self {
         let mut operands = Self::default();
         let mut budget = MAX_PAIRS;
         for (number, atom) in atoms {
             let name = atom.operand();
             if !operands.values.contains_key(&name) {
-                let Some(values) = values(atom, facts, at_ms, agreed_at_ms) else {
+                let Some(values) = values(atom, target, facts, at_ms, agreed_at_ms) else {
                     operands.unknown.insert(*number);
                     continue;
                 };
@@ -136,7 +199,18 @@ impl Operands {
     }
 }
 
-fn values(atom: &Atom, facts: &Facts, at_ms: i64, agreed_at_ms: Option<i64>) -> Option<Vec<Scalar>> {
+fn values(
+    atom: &Atom,
+    target: Option<&str>,
+    facts: &Facts,
+    at_ms: i64,
+    agreed_at_ms: Option<i64>,
+) -> Option<Vec<Scalar>> {
+    let as_right = |values: Vec<Scalar>| match atom.right.first() {
+        Some(Scalar::Instant(_)) => instants(&values),
+        Some(Scalar::Duration(_)) => durations(&values),
+        _ => Some(values),
+    };
     let texts = |values: Vec<Scalar>, bare_is_nuts| {
         values
             .into_iter()
@@ -158,10 +232,10 @@ fn values(atom: &Atom, facts: &Facts, at_ms: i64, agreed_at_ms: Option<i64>) -> 
         Left::NutsRegion => facts.first_claim(&["nutsRegion", "nuts"]).map(|values| texts(values, true)),
         Left::Membership => facts.first_claim(&["membership"]),
         Left::Role => facts.first_claim(&["role", "roles"]),
-        Left::Claim { path, .. } => {
-            let values = facts.at_path(path)?;
-            if matches!(atom.right.first(), Some(Scalar::Instant(_))) { instants(&values) } else { Some(values) }
-        }
+        Left::Claim { path, .. } => as_right(at_path(&facts.claims, path)?),
+        Left::Asset { path, .. } => as_right(at_path(&facts.asset, path)?),
+        Left::Given { name, unit, .. } => as_right(facts.given(name, unit.as_deref())?),
+        Left::Target => target.map(|target| vec![Scalar::Text(target.to_owned())]),
     }
 }
 
@@ -179,15 +253,27 @@ fn instants(values: &[Scalar]) -> Option<Vec<Scalar>> {
         .collect()
 }
 
+/// What is compared with a duration is read as one.
+fn durations(values: &[Scalar]) -> Option<Vec<Scalar>> {
+    values
+        .iter()
+        .map(|value| if let Scalar::Text(text) = value { duration(text).map(Scalar::Duration) } else { None })
+        .collect()
+}
+
 /// Whether `inner` lies in, belongs to, or is one of, `outer`. Where no hierarchy is known, only equality is certain.
 fn lies_in(left: &Left, inner: &str, outer: &str, facts: &Facts) -> Truth {
     match left {
         _ if inner == outer => Truth::True,
         Left::Spatial | Left::NutsRegion => region::lies_in(inner, outer),
+        Left::Recipient | Left::Target if facts.collections(inner).is_some_and(|found| found.contains(outer)) => {
+            Truth::True
+        }
+        Left::Target if facts.part_of.is_some() => Truth::False,
         Left::Recipient => match facts.claim("groups").map(|groups| claim_values(groups).unwrap_or_default()) {
             Some(groups) => groups.contains(&Scalar::Text(outer.to_owned())).into(),
             // Another party is not a group; of other names it is not known whether the recipient belongs to them.
-            None if outer.starts_with("did:") => Truth::False,
+            None if outer.starts_with("did:") || facts.part_of.is_some() => Truth::False,
             None => Truth::Unknown,
         },
         _ => Truth::Unknown,

@@ -2,13 +2,13 @@
 
 use policy_plan::{Expr, Residual, ResidualRule, Truth};
 
-use crate::compile::{Compiled, Node, What, time_operator};
+use crate::compile::{Compiled, CompiledRule, Node, What, time_operator};
 use crate::model::{Kind, Scalar};
 use crate::rego::Verdict;
 use crate::vocabulary::Left;
 
 /// What is left of the rules that speak of the action.
-pub(crate) fn residual(policy: &Compiled, verdict: &Verdict) -> Residual {
+pub(crate) fn residual(policy: &Compiled, verdict: &Verdict, settled: &[usize]) -> Residual {
     let rules = |kind| {
         verdict
             .about
@@ -18,11 +18,35 @@ pub(crate) fn residual(policy: &Compiled, verdict: &Verdict) -> Residual {
             .map(|rule| ResidualRule {
                 id: rule.rule.id.clone(),
                 text: rule.rule.text(),
-                when: rule.root.as_ref().map_or(Expr::Known(Truth::True), |root| fold(policy, verdict, root)),
+                when: when(policy, verdict, settled, rule),
             })
             .collect()
     };
     Residual { permissions: rules(Kind::Permission), prohibitions: rules(Kind::Prohibition), conflict: policy.conflict }
+}
+
+/// When the rule is in force: its condition holds and, of a permission, none of its open duties has to be done.
+fn when(policy: &Compiled, verdict: &Verdict, settled: &[usize], rule: &CompiledRule) -> Expr {
+    let own = rule.root.as_ref().map_or(Expr::Known(Truth::True), |root| fold(policy, verdict, root));
+    if rule.rule.kind != Kind::Permission || rule.rule.duties.is_empty() {
+        return own;
+    }
+    let mut parts = vec![own];
+    for (duty, root) in rule.rule.duties.iter().zip(&rule.duty_roots) {
+        if policy.duties.iter().any(|(number, id)| *id == duty.id && settled.contains(number)) {
+            continue;
+        }
+        parts.push(match root.as_ref().map(|root| fold(policy, verdict, root)) {
+            None => Expr::Known(Truth::False),
+            Some(Expr::Known(Truth::False)) => continue,
+            Some(Expr::Known(_)) => Expr::Known(Truth::False),
+            Some(due) => Expr::Not(Box::new(due)),
+        });
+    }
+    if parts.iter().any(Expr::depends_on_time) {
+        return and(parts);
+    }
+    Expr::Known(Truth::all(parts.iter().map(|part| part.at(0))))
 }
 
 /// Nothing is permitted, whatever happens.

@@ -72,6 +72,32 @@ fn offset(text: &str) -> Option<UtcOffset> {
     (hours <= 14 && minutes < 60).then(|| UtcOffset::from_hms(sign * hours, sign * minutes, 0).ok()).flatten()
 }
 
+/// `xsd:dayTimeDuration` in milliseconds, with weeks of ISO 8601 too. Months and years have no fixed length.
+pub(crate) fn duration(text: &str) -> Option<i64> {
+    let (sign, rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let rest = rest.strip_prefix('P')?;
+    let (days, clock) = rest.split_once('T').unwrap_or((rest, ""));
+    if rest.is_empty() || rest.ends_with('T') {
+        return None;
+    }
+    let units: [(&str, &[(char, i64)]); 2] =
+        [(days, &[('W', 7 * DAY_MS), ('D', DAY_MS)]), (clock, &[('H', 3_600_000), ('M', 60_000), ('S', 1_000)])];
+    let mut total = 0_i64;
+    for (mut part, units) in units {
+        for (letter, unit_ms) in units {
+            if let Some((number, rest)) = part.split_once(*letter) {
+                let number = (number.len() <= 9).then(|| digits::<i64>(number, number.len())).flatten()?;
+                total = total.checked_add(number.checked_mul(*unit_ms)?)?;
+                part = rest;
+            }
+        }
+        if !part.is_empty() {
+            return None;
+        }
+    }
+    Some(sign * total)
+}
+
 /// EDC's relative form of `inForceDate`: `contractAgreement+30d`; units s, m, h, d. Milliseconds after the agreement.
 pub(crate) fn after_agreement(text: &str) -> Option<i64> {
     let rest = text.strip_prefix("contractAgreement")?;
@@ -139,6 +165,38 @@ mod tests {
             "2023-12-3\u{661}",
         ] {
             assert_eq!(moment(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, ms) in [
+            ("P1D", DAY_MS),
+            ("P2W", 14 * DAY_MS),
+            ("PT1H30M", 5_400_000),
+            ("P1DT1S", DAY_MS + 1_000),
+            ("-PT5M", -300_000),
+            ("PT0S", 0),
+        ] {
+            assert_eq!(duration(text), Some(ms), "{text}");
+        }
+        for text in [
+            "",
+            "P",
+            "PT",
+            "P1",
+            "1D",
+            "P1M",
+            "P1Y",
+            "P1DT",
+            "PT1D",
+            "PT1M1H",
+            "PT1.5S",
+            "P-1D",
+            "P9999999999D",
+            "PT1Mé",
+        ] {
+            assert_eq!(duration(text), None, "{text}");
         }
     }
 

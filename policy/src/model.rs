@@ -15,6 +15,8 @@ pub(crate) enum Scalar {
     Instant(i64),
     /// Milliseconds after the agreement.
     AfterAgreement(i64),
+    /// A length of time in milliseconds.
+    Duration(i64),
 }
 
 impl Scalar {
@@ -25,6 +27,7 @@ impl Scalar {
             Self::Integer(_) | Self::Decimal(_) => "number",
             Self::Bool(_) => "boolean",
             Self::Instant(_) => "dateTime",
+            Self::Duration(_) => "duration",
             Self::AfterAgreement(_) => "time after the agreement",
         }
     }
@@ -38,6 +41,7 @@ impl std::fmt::Display for Scalar {
             Self::Decimal(number) => write!(f, "{number}"),
             Self::Bool(truth) => write!(f, "{truth}"),
             Self::Instant(ms) => f.write_str(&instant_text(*ms)),
+            Self::Duration(ms) => write!(f, "{} s", ms / 1_000),
             Self::AfterAgreement(ms) => write!(f, "{} s after the agreement", ms / 1_000),
         }
     }
@@ -62,6 +66,7 @@ impl Atom {
                 format!("{}#dateTime", self.left.name())
             }
             Some(Scalar::AfterAgreement(_)) => format!("{}#afterAgreement", self.left.name()),
+            Some(Scalar::Duration(_)) => format!("{}#duration", self.left.name()),
             _ => self.left.name().to_owned(),
         }
     }
@@ -183,10 +188,60 @@ pub(crate) struct Rule {
     pub(crate) kind: Kind,
     /// Any of them is meant.
     pub(crate) actions: Vec<String>,
-    /// Any of them is meant; empty for the policy's target.
+    /// Any of them is meant; empty for whatever is asked for.
     pub(crate) targets: Vec<String>,
     /// `None` when nothing is asked for.
     pub(crate) condition: Option<Condition>,
+    /// Duties of a permission, remedies of a prohibition, consequences of an obligation.
+    pub(crate) duties: Vec<Duty>,
+}
+
+/// ODRL 2.2, Duty: what has to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Duty {
+    /// Its own identifier, or that of its rule, a dot, its letter and place.
+    pub(crate) id: String,
+    pub(crate) role: DutyRole,
+    /// What is to be done, in readable form: `compensate (payAmount eq 5)`.
+    pub(crate) what: String,
+    /// When it is to be done; `None` for always.
+    pub(crate) condition: Option<Condition>,
+    /// What is to be done as well when it has not been done.
+    pub(crate) consequences: Vec<Self>,
+}
+
+/// ODRL 2.2, Duty: why something has to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DutyRole {
+    Duty,
+    Remedy,
+    Consequence,
+}
+
+impl DutyRole {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Duty => "duty",
+            Self::Remedy => "remedy",
+            Self::Consequence => "consequence",
+        }
+    }
+
+    pub(crate) fn letter(self) -> char {
+        match self {
+            Self::Duty => 'd',
+            Self::Remedy => 'r',
+            Self::Consequence => 'c',
+        }
+    }
+}
+
+impl Duty {
+    /// The duty in readable form: `duty p0.d0: inform, when dateTime gt 2026-01-01`.
+    pub(crate) fn text(&self) -> String {
+        let when = self.condition.as_ref().map(|condition| format!(", when {}", condition.text())).unwrap_or_default();
+        clipped(&format!("{} {}: {}{when}", self.role.as_str(), self.id, self.what), MAX_RULE_TEXT)
+    }
 }
 
 impl Rule {
@@ -203,7 +258,7 @@ impl Rule {
 }
 
 /// Characters of a rule in readable form, of one comparison, and of one value.
-const MAX_RULE_TEXT: usize = 1_000;
+pub(crate) const MAX_RULE_TEXT: usize = 1_000;
 pub(crate) const MAX_COMPARISON_TEXT: usize = 300;
 pub(crate) const MAX_VALUE_TEXT: usize = 120;
 

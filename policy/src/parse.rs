@@ -4,13 +4,13 @@ use policy_plan::Conflict;
 use serde_json::Value;
 
 use crate::PolicySource;
-use crate::constraint::conditions;
 use crate::document;
 use crate::error::{At, PolicyError};
 use crate::instant::{Moment, moment};
 use crate::json::{items, members, name, not_understood};
-use crate::model::{Atom, Condition, Kind, MAX_COMPARISON_TEXT, Model, Rule, Scalar, clipped};
-use crate::vocabulary::{Left, Operator, action, is_foreign, term};
+use crate::model::{Kind, Model};
+use crate::rule::{Defaults, Named, actions, assets, parties, rule};
+use crate::vocabulary::{Reading, Subject, term};
 
 /// The ODRL profile of the left operands that this crate adds to the vocabulary: `membership`, `role`, `nutsRegion` and
 /// `credential:<path>`.
@@ -18,15 +18,6 @@ pub const MUNICIPAL_PROFILE: &str = "urn:hansa:odrl:profile:municipal:1";
 
 /// The most rules that a policy may have.
 const MAX_RULES: usize = 256;
-
-/// What the policy level gives to rules that lack it (ODRL 2.2, Compact Policy).
-#[derive(Default)]
-struct Defaults {
-    actions: Option<Vec<String>>,
-    targets: Vec<String>,
-    assigner: Option<String>,
-    assignees: Vec<String>,
-}
 
 /// Reads a policy.
 pub(crate) fn model(source: &PolicySource) -> Result<Model, PolicyError> {
@@ -40,10 +31,11 @@ pub(crate) fn model(source: &PolicySource) -> Result<Model, PolicyError> {
 
 fn policy(source: &PolicySource, document: &Value) -> Result<Model, PolicyError> {
     let at = At::default();
+    let reading = Reading { subject: Subject::Request, is_open: source.any_facts };
     let mut defaults = Defaults {
         assigner: source.assigner.clone(),
-        assignees: source.assignee.iter().cloned().collect(),
-        targets: source.target.iter().cloned().collect(),
+        assignees: source.assignee.iter().cloned().map(Named::plain).collect(),
+        targets: source.target.iter().cloned().map(Named::plain).collect(),
         ..Defaults::default()
     };
     let mut conflict = source.conflict.as_deref().map(|name| strategy(name, &at.member("conflict"))).transpose()?;
@@ -66,13 +58,16 @@ fn policy(source: &PolicySource, document: &Value) -> Result<Model, PolicyError>
                 }
             }
             "conflict" => conflict = Some(merged(conflict, strategy(&name(value, &here)?, &here)?, &here)?),
-            "action" => defaults.actions = Some(actions(value, Kind::Permission, &here)?),
-            "target" => defaults.targets = same_or_new(&defaults.targets, names(value, &here)?, &here)?,
+            "action" => defaults.actions = Some(actions(value, false, reading, &here)?),
+            "target" => defaults.targets = same_or_new(&defaults.targets, assets(value, reading, &here)?, &here)?,
             "assigner" => {
-                let known: Vec<String> = defaults.assigner.iter().cloned().collect();
-                defaults.assigner = same_or_new(&known, names(value, &here)?, &here)?.pop();
+                let known: Vec<Named> = defaults.assigner.iter().cloned().map(Named::plain).collect();
+                let given = same_or_new(&known, parties(value, reading, &here)?, &here)?.pop();
+                defaults.assigner = given.and_then(|party| party.name);
             }
-            "assignee" => defaults.assignees = same_or_new(&defaults.assignees, names(value, &here)?, &here)?,
+            "assignee" => {
+                defaults.assignees = same_or_new(&defaults.assignees, parties(value, reading, &here)?, &here)?
+            }
             "timestamp" | "https://w3id.org/dspace/2025/1/timestamp" | "dspace:timestamp" => {
                 let text = name(value, &here)?;
                 let Some(Moment::Instant(ms)) = moment(&text) else {
@@ -92,100 +87,38 @@ fn policy(source: &PolicySource, document: &Value) -> Result<Model, PolicyError>
         });
         for (index, (listed, value)) in places.enumerate() {
             let step = if listed { format!("/{index}") } else { String::new() };
-            rules.push(rule(kind, index, value, &defaults, format!("/{}{step}", kind.as_str()))?);
+            let pointer = format!("/{}{step}", kind.as_str());
+            rules.extend(rule(kind, index, value, &defaults, reading, pointer)?);
             if rules.len() > MAX_RULES {
                 return Err(PolicyError::new("too_large", &at, format!("a policy has at most {MAX_RULES} rules")));
             }
         }
     }
     let target = match defaults.targets.as_slice() {
+        [Named { name, is_collection: false, .. }] => name.clone(),
         [] => None,
-        [only] => Some(only.clone()),
+        _ if source.any_facts => None,
         _ => return Err(PolicyError::new("target", &at.member("target"), "a policy here has one target")),
     };
-    if target.is_none() && rules.iter().any(|rule| !rule.targets.is_empty()) {
+    if target.is_none() && !source.any_facts && rules.iter().any(|rule| !rule.targets.is_empty()) {
         let message = "a rule names a target although the policy has none to compare with";
         return Err(PolicyError::new("target", &at.member("target"), message));
     }
     Ok(Model { rules, target, conflict: conflict.unwrap_or_default(), agreed_at_ms })
 }
 
-fn rule(kind: Kind, index: usize, value: &Value, defaults: &Defaults, pointer: String) -> Result<Rule, PolicyError> {
-    let own_label = format!("{}{index}", kind.letter());
-    let at = At::rule(&format!("{} {own_label}", kind.as_str()), pointer);
-    let mut id = own_label;
-    let mut rule_actions = defaults.actions.clone();
-    let mut targets = Vec::new();
-    let mut assignees = defaults.assignees.clone();
-    let mut parts = Vec::new();
-    for (member, value) in members(value, &at)? {
-        let here = at.member(member);
-        match member {
-            "@id" => id = name(value, &here)?,
-            "@type" => check_type(value, &["Rule", "Permission", "Prohibition", "Duty", "Obligation"], &here)?,
-            "action" => rule_actions = Some(actions(value, kind, &here)?),
-            "target" => targets = names(value, &here)?,
-            "assigner" => {
-                let given = names(value, &here)?;
-                if defaults.assigner.as_ref().is_some_and(|known| given.iter().any(|given| given != known)) {
-                    return Err(PolicyError::new("assigner", &here, "the rule's assigner is not the policy's"));
-                }
-            }
-            "assignee" => assignees = names(value, &here)?,
-            "constraint" => parts.extend(conditions(value, &here)?),
-            other => return Err(not_understood(other, &at)),
-        }
-    }
-    let actions = rule_actions
-        .filter(|actions| !actions.is_empty())
-        .ok_or_else(|| PolicyError::new("action", &at.member("action"), "a rule needs an action"))?;
-    if !assignees.is_empty() && kind != Kind::Obligation {
-        parts.insert(0, assignee(&assignees));
-    }
-    let condition = (!parts.is_empty()).then(|| Condition::all(parts));
-    Ok(Rule { id, pointer: at.to_pointer(), kind, actions, targets, condition })
-}
-
-/// ODRL 2.2, Party: the rule is for the assignee, or for members of it.
-fn assignee(parties: &[String]) -> Condition {
-    Condition::Atom(Atom {
-        left: Left::Recipient,
-        operator: Operator::IsPartOf,
-        right: parties.iter().cloned().map(Scalar::Text).collect(),
-        text: clipped(&format!("assignee is {}", parties.join(" or ")), MAX_COMPARISON_TEXT),
-    })
-}
-
-fn actions(value: &Value, kind: Kind, at: &At) -> Result<Vec<String>, PolicyError> {
-    items(value)
-        .into_iter()
-        .map(|value| {
-            let given = name(value, at)?;
-            match action(&given) {
-                Some(known) => Ok(known.to_owned()),
-                // What has to be done is shown to people; an action of another vocabulary does no harm there.
-                None if kind == Kind::Obligation && is_foreign(&given) => Ok(given),
-                None => Err(PolicyError::new("action_unknown", at, format!("the action `{given}` is not known"))),
-            }
-        })
-        .collect()
-}
-
-fn names(value: &Value, at: &At) -> Result<Vec<String>, PolicyError> {
-    items(value).into_iter().map(|value| name(value, at)).collect()
-}
-
 /// What the caller knows must be what the policy says.
-fn same_or_new(known: &[String], given: Vec<String>, at: &At) -> Result<Vec<String>, PolicyError> {
+fn same_or_new(known: &[Named], given: Vec<Named>, at: &At) -> Result<Vec<Named>, PolicyError> {
     if known.is_empty() || known == given {
         Ok(given)
     } else {
-        let message = format!("it is `{}`, but `{}` is expected", given.join(", "), known.join(", "));
+        let list = |things: &[Named]| things.iter().map(Named::text).collect::<Vec<_>>().join(", ");
+        let message = format!("it is `{}`, but `{}` is expected", list(&given), list(known));
         Err(PolicyError::new("policy_member_differs", at, message))
     }
 }
 
-fn check_type(value: &Value, allowed: &[&str], at: &At) -> Result<(), PolicyError> {
+pub(crate) fn check_type(value: &Value, allowed: &[&str], at: &At) -> Result<(), PolicyError> {
     for value in items(value) {
         let given = name(value, at)?;
         if !allowed.contains(&term(&given)) {

@@ -10,9 +10,9 @@ use crate::compile::{Compiled, compile, time_operator};
 use crate::explain::Case;
 use crate::facts::Operands;
 use crate::model::Scalar;
-use crate::rego::{Verdict, evaluate};
+use crate::rego::{Request, Verdict, evaluate};
 use crate::vocabulary::{Left, action_with_ancestors};
-use crate::{Decision, Facts, PolicyError, Scope, fold, parse};
+use crate::{Decision, Facts, PolicyError, Scope, duties, fold, parse};
 
 /// A policy before it is compiled.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +33,10 @@ pub struct PolicySource {
     pub conflict: Option<String>,
     /// When the agreement was made, in milliseconds since the Unix epoch; anchor of EDC's `contractAgreement+30d`.
     pub agreed_at_ms: Option<i64>,
+    /// Whether the facts may tell the value of any left operand of the vocabulary ([`Facts::operands`]) and of the asset
+    /// ([`Facts::asset`]): for cases that are judged outside a connector. Without it a policy that looks at what nobody
+    /// here can tell is not usable.
+    pub any_facts: bool,
 }
 
 /// A compiled policy. Cheap to clone, and shared between threads.
@@ -74,7 +78,14 @@ impl Policy {
                 Left::Role => &["role"],
                 Left::Spatial => &["spatial"],
                 Left::NutsRegion => &["nutsRegion"],
-                Left::Recipient | Left::Purpose | Left::DateTime | Left::SinceAgreement | Left::Claim { .. } => &[],
+                Left::Recipient
+                | Left::Purpose
+                | Left::DateTime
+                | Left::SinceAgreement
+                | Left::Target
+                | Left::Asset { .. }
+                | Left::Given { .. }
+                | Left::Claim { .. } => &[],
             }
         };
         let mut names = BTreeSet::new();
@@ -95,14 +106,16 @@ impl Policy {
     #[must_use]
     pub fn decide(&self, scope: Scope, action: &str, facts: &Facts) -> Decision {
         let agreed = scope.is_before_agreement().then_some(facts.now_ms);
-        let Some((operands, verdict)) = self.judge(action, facts, facts.now_ms, agreed) else {
+        let is_proposal = scope == Scope::Negotiation;
+        let settled = duties::settled(&self.compiled, facts, is_proposal);
+        let Some((operands, verdict)) = self.judge(action, facts, facts.now_ms, agreed, &settled) else {
             return Decision::failed(facts.now_ms);
         };
-        if scope == Scope::Negotiation
+        if is_proposal
             && !verdict.allow
-            && let Some(opening) = self.opening(&verdict, facts.now_ms)
+            && let Some(opening) = self.opening(&verdict, facts.now_ms, &settled)
         {
-            return match self.judge(action, facts, opening, agreed) {
+            return match self.judge(action, facts, opening, agreed, &settled) {
                 Some((operands, verdict)) => self.decision(scope, action, facts, &operands, &verdict),
                 None => Decision::failed(facts.now_ms),
             };
@@ -114,19 +127,36 @@ impl Policy {
     /// [`decide`](Self::decide) does at [`Scope::Request`].
     #[must_use]
     pub fn residual(&self, action: &str, facts: &Facts) -> Residual {
-        self.judge(action, facts, facts.now_ms, None)
-            .map_or_else(|| fold::closed(&self.compiled), |(_, verdict)| fold::residual(&self.compiled, &verdict))
+        let settled = duties::settled(&self.compiled, facts, false);
+        match self.judge(action, facts, facts.now_ms, None, &settled) {
+            None => fold::closed(&self.compiled),
+            Some((_, verdict)) => fold::residual(&self.compiled, &verdict, &settled),
+        }
     }
 
-    fn judge(&self, action: &str, facts: &Facts, at_ms: i64, agreed: Option<i64>) -> Option<(Operands, Verdict)> {
-        let operands = Operands::collect(&self.compiled.atoms, facts, at_ms, agreed);
-        let verdict = evaluate(&self.compiled, &action_with_ancestors(action), &operands)?;
+    fn judge(
+        &self,
+        action: &str,
+        facts: &Facts,
+        at_ms: i64,
+        agreed: Option<i64>,
+        settled: &[usize],
+    ) -> Option<(Operands, Verdict)> {
+        let target = facts.target.as_deref().or(self.compiled.target.as_deref());
+        let operands = Operands::collect(&self.compiled.atoms, target, facts, at_ms, agreed);
+        let collections = target.and_then(|target| facts.collections(target)).unwrap_or_default();
+        let request = Request {
+            actions: action_with_ancestors(action),
+            targets: target.into_iter().chain(collections).collect(),
+            settled: settled.to_vec(),
+        };
+        let verdict = evaluate(&self.compiled, &request, &operands)?;
         Some((operands, verdict))
     }
 
     /// The first moment to come at which the policy allows, if only the clock stands against it.
-    fn opening(&self, verdict: &Verdict, now_ms: i64) -> Option<i64> {
-        let residual = fold::residual(&self.compiled, verdict);
+    fn opening(&self, verdict: &Verdict, now_ms: i64, settled: &[usize]) -> Option<i64> {
+        let residual = fold::residual(&self.compiled, verdict, settled);
         let mut next = residual.decide(now_ms).next_boundary_ms;
         while let Some(at_ms) = next {
             let then = residual.decide(at_ms);
@@ -145,6 +175,7 @@ impl Policy {
             facts,
             operands,
             verdict,
+            settled: duties::settled(&self.compiled, facts, scope == Scope::Negotiation),
             times_are_minor: scope == Scope::Negotiation,
         };
         let rules = verdict.obligations.iter().filter_map(|number| self.compiled.rules.get(*number));
@@ -152,6 +183,7 @@ impl Policy {
             allow: verdict.allow,
             reasons: case.reasons(),
             obligations: rules.map(|rule| rule.rule.text()).collect(),
+            duties: duties::reports(&self.compiled, facts, verdict),
             valid_until_ms: self.next_change(facts.now_ms),
         }
     }

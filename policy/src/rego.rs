@@ -38,8 +38,8 @@ pub(crate) struct Verdict {
 }
 
 /// Evaluates; `None` when the evaluator fails or says less than it has to, which the caller takes as a refusal.
-pub(crate) fn evaluate(policy: &Compiled, actions: &[&str], operands: &Operands) -> Option<Verdict> {
-    let input = input(policy, actions, operands);
+pub(crate) fn evaluate(policy: &Compiled, request: &Request<'_>, operands: &Operands) -> Option<Verdict> {
+    let input = input(policy, request, operands);
     let mut machine = RegoVM::new();
     machine.set_strict_builtin_errors(true);
     machine.set_execution_timer_config(Some(LIMIT));
@@ -49,17 +49,29 @@ pub(crate) fn evaluate(policy: &Compiled, actions: &[&str], operands: &Operands)
     verdict(&machine.execute().ok()?, policy)
 }
 
-fn input(policy: &Compiled, actions: &[&str], operands: &Operands) -> Value {
+/// What is asked for.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    /// The action, and all that includes it.
+    pub(crate) actions: Vec<&'a str>,
+    /// The asset, and the collections that it is in.
+    pub(crate) targets: Vec<&'a str>,
+    /// Duties of permissions that stand in no way, by their numbers in the policy.
+    pub(crate) settled: Vec<usize>,
+}
+
+fn input(policy: &Compiled, request: &Request<'_>, operands: &Operands) -> Value {
     let is_unknown = |number: &usize| operands.unknown.contains(number);
     let numbers = policy.atoms.iter().map(|(number, _)| number);
     let unknown = numbers.clone().filter(|number| is_unknown(number)).map(|number| Value::from(Node::name(*number)));
     let judged = numbers.enumerate().filter(|(_, number)| !is_unknown(number)).map(|(index, _)| Value::from(index));
     object([
-        ("request", object([("actions", strings(actions)), ("targets", policy.targets.clone())])),
+        ("request", object([("actions", strings(&request.actions)), ("targets", strings(&request.targets))])),
         ("policy", policy.document.clone()),
         ("operands", operand_values(operands)),
         ("relations", relations(operands)),
         ("unknown", Value::from(unknown.collect::<Vec<_>>())),
+        ("settled", Value::from(request.settled.iter().map(|number| Value::from(*number)).collect::<Vec<_>>())),
         ("judged", Value::from(judged.collect::<Vec<_>>())),
     ])
 }
@@ -144,7 +156,7 @@ fn verdict(answer: &Value, policy: &Compiled) -> Option<Verdict> {
 mod tests {
     use super::*;
     use crate::compile::{What, compile};
-    use crate::model::{Atom, Condition, Kind, Model, Rule, Scalar};
+    use crate::model::{Atom, Condition, Duty, DutyRole, Kind, Model, Rule, Scalar};
     use crate::vocabulary::{Left, Operator};
     use policy_plan::Conflict;
     use proptest::prelude::*;
@@ -202,14 +214,25 @@ mod tests {
     fn rule() -> impl Strategy<Value = Rule> {
         let kind = proptest::sample::select(&Kind::ALL[..]);
         let action = proptest::sample::select(&["use", "read", "sell"][..]);
-        (kind, action, proptest::option::of("[tu]"), proptest::option::of(condition())).prop_map(
-            |(kind, action, target, condition)| Rule {
+        let duties = proptest::collection::vec(proptest::option::of(condition()), 0..3);
+        (kind, action, proptest::option::of("[tu]"), proptest::option::of(condition()), duties).prop_map(
+            |(kind, action, target, condition, duties)| Rule {
                 id: "r".into(),
                 pointer: String::new(),
                 kind,
                 actions: vec![action.to_owned()],
                 targets: target.into_iter().collect(),
                 condition,
+                duties: duties
+                    .into_iter()
+                    .map(|condition| Duty {
+                        id: "d".into(),
+                        role: DutyRole::Duty,
+                        what: "inform".into(),
+                        condition,
+                        consequences: Vec::new(),
+                    })
+                    .collect(),
             },
         )
     }
@@ -267,17 +290,17 @@ mod tests {
             let model = Model { rules, target: Some("t".into()), conflict, agreed_at_ms: None };
             let compiled = compile(model).unwrap();
             let operands = operands(values, &truths, &compiled);
-            let actions = ["read", "use"];
+            let actions = || Request { actions: vec!["read", "use"], targets: vec!["t"], settled: vec![1] };
 
             let mut interpreter = engine().unwrap();
-            interpreter.set_input(input(&compiled, &actions, &operands));
+            interpreter.set_input(input(&compiled, &actions(), &operands));
             let interpreted = interpreter.eval_rule(DECISION.to_owned()).unwrap();
             let mut machine = RegoVM::new();
             machine.load_program(program().unwrap());
-            machine.set_input(input(&compiled, &actions, &operands));
+            machine.set_input(input(&compiled, &actions(), &operands));
             prop_assert_eq!(&machine.execute().unwrap(), &interpreted);
 
-            let verdict = evaluate(&compiled, &actions, &operands).unwrap();
+            let verdict = evaluate(&compiled, &actions(), &operands).unwrap();
             for root in compiled.rules.iter().filter_map(|rule| rule.root.as_ref()) {
                 prop_assert_eq!(by_hand(root, &verdict.truths), verdict.truths[root.number]);
             }

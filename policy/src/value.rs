@@ -3,7 +3,7 @@
 use serde_json::{Number, Value};
 
 use crate::error::{At, PolicyError};
-use crate::instant::{Moment, after_agreement, moment};
+use crate::instant::{Moment, after_agreement, duration, moment};
 use crate::json::MAX_NAME_BYTES;
 use crate::model::Scalar;
 use crate::vocabulary::Left;
@@ -45,6 +45,8 @@ pub(crate) fn right(value: &Value, data_type: Option<&str>, left: &Left, at: &At
     let scalar = match (value, data_type.map(local_type).transpose().map_err(bad)?) {
         (Value::String(text), _) if text.len() > MAX_NAME_BYTES => return Err(bad("the value is too long".to_owned())),
         (Value::String(text), None | Some(Type::Text)) if is_time => return time(text, true).map_err(bad),
+        (Value::String(text), None | Some(Type::Text)) if is_length_of_time(left) => length(text).map_err(bad)?,
+        (Value::String(text), Some(Type::Duration)) => length(text).map_err(bad)?,
         (Value::String(text), Some(Type::Time)) => return time(text, is_time).map_err(bad),
         (Value::String(text), None | Some(Type::Text)) => Scalar::Text(text.clone()),
         (Value::String(text), Some(Type::Number)) => serde_json::from_str::<Number>(text.trim_start_matches('+'))
@@ -79,7 +81,20 @@ fn time(text: &str, may_be_relative: bool) -> Result<Right, String> {
     }
 }
 
+fn length(text: &str) -> Result<Scalar, String> {
+    duration(text).map(Scalar::Duration).ok_or_else(|| {
+        format!("`{text}` is not a duration of days, hours, minutes and seconds; months and years have no fixed length")
+    })
+}
+
+/// Left operands that are lengths of time (ODRL 2.2 Vocabulary).
+fn is_length_of_time(left: &Left) -> bool {
+    matches!(left, Left::Given { name, .. }
+        if matches!(name.as_str(), "delayPeriod" | "elapsedTime" | "meteredTime" | "timeInterval"))
+}
+
 enum Type {
+    Duration,
     Bool,
     Number,
     Text,
@@ -93,6 +108,7 @@ fn local_type(name: &str) -> Result<Type, String> {
         .find_map(|prefix| name.strip_prefix(prefix))
         .unwrap_or(name);
     match local {
+        "duration" | "dayTimeDuration" => Ok(Type::Duration),
         "boolean" => Ok(Type::Bool),
         "byte" | "decimal" | "double" | "float" | "int" | "integer" | "long" | "negativeInteger"
         | "nonNegativeInteger" | "nonPositiveInteger" | "positiveInteger" | "short" | "unsignedByte"

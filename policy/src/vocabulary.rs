@@ -153,7 +153,7 @@ pub(crate) fn is_term(name: &str) -> bool {
         || action(name).is_some()
         || Operator::parse(name).is_some()
         || UNSUPPORTED.contains(&name)
-        || left_operand(name).is_ok_and(|left| !matches!(left, Left::Claim { .. }))
+        || left_operand(name, Reading::default()).is_ok_and(|left| !matches!(left, Left::Claim { .. }))
 }
 
 /// Operators (ODRL 2.2 Vocabulary, Constraint Operators).
@@ -243,8 +243,38 @@ pub(crate) enum Left {
     Membership,
     /// What the recipient is in its organisation.
     Role,
+    /// The asset that is asked for; only in the conditions that targets become.
+    Target,
+    /// A property of the asset that is asked for: its name in the policy and the path to it.
+    Asset { name: String, path: Vec<String> },
+    /// A value that only the facts of a case give, with what the constraint says about it.
+    Given { name: String, unit: Option<String>, label: String },
     /// A member of the verified claims: its name in the policy and the path to it.
     Claim { name: String, path: Vec<String> },
+}
+
+/// What a constraint is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// The request, its party, its time.
+    #[default]
+    Request,
+    /// The asset: refinements of asset collections.
+    Asset,
+}
+
+/// How constraints are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reading {
+    pub(crate) subject: Subject,
+    /// Whether the facts may give a value for any left operand of the vocabulary.
+    pub(crate) is_open: bool,
+}
+
+impl Reading {
+    pub(crate) fn asset(self) -> Self {
+        Self { subject: Subject::Asset, ..self }
+    }
 }
 
 /// Left operands of the vocabulary for which there is no source of values here.
@@ -290,7 +320,17 @@ const SUPPORTED: &str =
 /// # Errors
 ///
 /// A sentence, when nothing here knows where its value would come from.
-pub(crate) fn left_operand(name: &str) -> Result<Left, String> {
+pub(crate) fn left_operand(name: &str, reading: Reading) -> Result<Left, String> {
+    if reading.subject == Subject::Asset {
+        if !reading.is_open {
+            return Err(format!(
+                "nothing is known here about the members of a collection, so not its `{}`",
+                term(name)
+            ));
+        }
+        let name = term(name);
+        return Ok(Left::Asset { name: format!("{name} of the asset"), path: vec![name.to_owned()] });
+    }
     let short = match name.strip_prefix("edc:").or_else(|| name.strip_prefix(EDC)) {
         Some("inForceDate") => "inForceDate",
         _ => term(name),
@@ -303,6 +343,9 @@ pub(crate) fn left_operand(name: &str) -> Result<Left, String> {
         "nutsRegion" => Left::NutsRegion,
         "membership" => Left::Membership,
         "role" => Left::Role,
+        _ if reading.is_open && UNSUPPORTED.contains(&short) => {
+            Left::Given { name: short.to_owned(), unit: None, label: short.to_owned() }
+        }
         _ if UNSUPPORTED.contains(&short) => {
             return Err(format!("no value is known here for the left operand `{short}`; supported are {SUPPORTED}"));
         }
@@ -337,7 +380,9 @@ impl Left {
             Self::NutsRegion => "nutsRegion",
             Self::Membership => "membership",
             Self::Role => "role",
-            Self::Claim { name, .. } => name,
+            Self::Target => "target",
+            Self::Asset { name, .. } | Self::Claim { name, .. } => name,
+            Self::Given { label, .. } => label,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A file is an object with `feature`, optional defaults for every case (`policy`, `facts`, `scope`, `action`, `source`) and
 //! the list `cases`. A case says what comes out: `allow` with optional `text` (part of the decision's sentences),
-//! `validUntil` and `obligations`, or `error` with `code`, `rule`, `member` and optional `pointer`.
+//! `validUntil`, `obligations` and `duties`, or `error` with `code`, `rule`, `member` and optional `pointer`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::path::Path;
@@ -51,6 +51,7 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
         "text",
         "validUntil",
         "obligations",
+        "duties",
         "error",
     ];
     if let Some(other) = case.keys().find(|key| !KNOWN.contains(&key.as_str())) {
@@ -66,6 +67,7 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
         profile: text(&source, "profile"),
         conflict: text(&source, "conflict"),
         agreed_at_ms: text(&source, "agreedAt").map(|at| epoch_ms(&at)),
+        any_facts: source.get("anyFacts") == Some(&Value::Bool(true)),
     });
     let policy = match (compiled, case.get("error")) {
         (Ok(policy), None) => policy,
@@ -92,6 +94,11 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
         participant: text(&given, "participant").unwrap_or_else(|| "did:web:consumer.example".to_owned()),
         claims: given.get("claims").cloned().unwrap_or_default(),
         purpose: given.get("purpose").map(|list| serde_json::from_value(list.clone()).unwrap()),
+        target: text(&given, "target"),
+        part_of: given.get("partOf").map(|list| serde_json::from_value(list.clone()).unwrap()),
+        asset: given.get("asset").cloned().unwrap_or_default(),
+        operands: given.get("operands").cloned().unwrap_or_default(),
+        duties: given.get("duties").map(|map| serde_json::from_value(map.clone()).unwrap()).unwrap_or_default(),
     };
     let scope = match case.get("scope").and_then(Value::as_str).unwrap_or("request") {
         "catalog" => Scope::Catalog,
@@ -118,6 +125,14 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
     let obligations = serde_json::to_value(&decision.obligations).unwrap();
     if case.get("obligations").is_some_and(|wanted| *wanted != obligations) {
         return Err(format!("the obligations are {obligations}"));
+    }
+    let duties: Vec<Value> = decision
+        .duties
+        .iter()
+        .map(|duty| serde_json::json!([duty.text, duty.state, if duty.due { "due" } else { "not due" }]))
+        .collect();
+    if case.get("duties").is_some_and(|wanted| *wanted != Value::from(duties.clone())) {
+        return Err(format!("the duties are {}", Value::from(duties)));
     }
     if scope == Scope::Request {
         let later = policy.residual(action, &facts).decide(facts.now_ms);

@@ -66,9 +66,20 @@ fn rule() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A permission that may ask for a duty, which may depend on a condition.
+fn permission() -> impl Strategy<Value = Value> {
+    let duty = prop_oneof![3 => Just(None), 1 => condition().prop_map(Some)];
+    (rule(), duty).prop_map(|(mut rule, duty)| {
+        if let Some(condition) = duty {
+            rule["duty"] = json!([{"action": "inform", "constraint": [condition]}]);
+        }
+        rule
+    })
+}
+
 fn source() -> impl Strategy<Value = PolicySource> {
     (
-        proptest::collection::vec(rule(), 0..3),
+        proptest::collection::vec(permission(), 0..3),
         proptest::collection::vec(rule(), 0..3),
         proptest::option::of(proptest::sample::select(&["perm", "prohibit", "invalid"][..])),
         proptest::option::of(clock()),
@@ -95,9 +106,8 @@ fn claims() -> impl Strategy<Value = Value> {
 
 fn facts() -> impl Strategy<Value = Facts> {
     let purpose = proptest::option::of(proptest::collection::vec("[abc]", 0..3));
-    (clock(), proptest::sample::select(&["did:web:a", "did:web:b"][..]), claims(), purpose).prop_map(
-        |(now_ms, participant, claims, purpose)| Facts { now_ms, participant: participant.into(), claims, purpose },
-    )
+    (clock(), proptest::sample::select(&["did:web:a", "did:web:b"][..]), claims(), purpose)
+        .prop_map(|(now_ms, participant, claims, purpose)| Facts { claims, purpose, ..Facts::new(now_ms, participant) })
 }
 
 fn scope() -> impl Strategy<Value = Scope> {

@@ -130,6 +130,8 @@ pub enum Expr {
         /// The instant, in milliseconds since the Unix epoch.
         epoch_ms: i64,
     },
+    /// It does not hold; what nobody can tell stays so.
+    Not(Box<Self>),
     /// All hold.
     And(Vec<Self>),
     /// At least one holds.
@@ -145,6 +147,11 @@ impl Expr {
         match self {
             Self::Known(truth) => *truth,
             Self::DateTime { operator, epoch_ms } => operator.holds(now_ms, *epoch_ms).into(),
+            Self::Not(inner) => match inner.at(now_ms) {
+                Truth::True => Truth::False,
+                Truth::Unknown => Truth::Unknown,
+                Truth::False => Truth::True,
+            },
             Self::And(parts) => Truth::all(parts.iter().map(|part| part.at(now_ms))),
             Self::Or(parts) => Truth::any(parts.iter().map(|part| part.at(now_ms))),
             Self::Xone(parts) => Truth::exactly_one(parts.iter().map(|part| part.at(now_ms))),
@@ -157,6 +164,7 @@ impl Expr {
         match self {
             Self::Known(_) => None,
             Self::DateTime { operator, epoch_ms } => operator.next_change(now_ms, *epoch_ms),
+            Self::Not(inner) => inner.next_change(now_ms),
             Self::And(parts) | Self::Or(parts) | Self::Xone(parts) => {
                 parts.iter().filter_map(|part| part.next_change(now_ms)).min()
             }
@@ -169,6 +177,7 @@ impl Expr {
         match self {
             Self::Known(_) => false,
             Self::DateTime { .. } => true,
+            Self::Not(inner) => inner.depends_on_time(),
             Self::And(parts) | Self::Or(parts) | Self::Xone(parts) => parts.iter().any(Self::depends_on_time),
         }
     }

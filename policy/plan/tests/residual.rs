@@ -104,3 +104,18 @@ proptest! {
         prop_assert_eq!(operator.next_change(now, instant), first);
     }
 }
+
+#[test]
+fn what_must_not_hold() {
+    let not = |inner| Expr::Not(Box::new(inner));
+    for (inner, truth) in [(Truth::True, Truth::False), (Truth::False, Truth::True), (Truth::Unknown, Truth::Unknown)] {
+        assert_eq!(not(Expr::Known(inner)).at(0), truth);
+    }
+    let before = not(Expr::DateTime { operator: TimeOperator::Gteq, epoch_ms: 10 });
+    assert!(before.depends_on_time());
+    assert_eq!((before.at(9), before.at(10), before.next_change(0)), (Truth::True, Truth::False, Some(10)));
+    assert_eq!(
+        serde_json::to_value(not(Expr::Known(Truth::True))).unwrap(),
+        serde_json::json!({"not": {"known": "true"}})
+    );
+}
