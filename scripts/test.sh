@@ -8,7 +8,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
-readonly ALL=(lint deny build tests doc tck demo)
+readonly ALL=(lint deny build tests vault doc tck demo)
 logs=$target/test-logs
 mkdir -p "$logs"
 

@@ -35,6 +35,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("did-jwk", &["identity"]),
     ("did-method-key", &["identity"]),
     ("josekit", &["identity"]),
+    ("vaultrs", &["connector"]),
     ("utoipa", &["connector"]),
     ("actix-web", &["connector", "dataplane", "ngsi-ld-source", "tck"]),
     ("reqwest", &["connector", "dataplane", "ngsi-ld-source", "two-cities-demo", "tck"]),

@@ -15,6 +15,7 @@ mod vault;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use identity::credential::CredentialVerifier;
 use identity::dcp::DcpClient;
@@ -48,6 +49,8 @@ pub(crate) const ISSUER_SERVICE: &str = "/issuer";
 pub(crate) const STATUS_LISTS: &str = "/status";
 /// How long what a trusted-issuers registry said is believed, seconds.
 const REGISTRY_TTL_S: i64 = 300;
+/// How long a status list of ours is served without making it anew.
+const LIST_KEPT: Duration = Duration::from_secs(2);
 /// Tokens of callers that are remembered at a time.
 const MAX_REPLAY: usize = 1_000_000;
 
@@ -81,6 +84,8 @@ pub(crate) struct DcpServices {
     pub issuer: Option<Issuer>,
     /// Gives tokens to our own programs, where there is a client.
     pub sts: Option<Sts>,
+    /// Our status lists as they were published last.
+    pub lists: moka::future::Cache<String, Arc<str>>,
     /// Calls services of others.
     pub client: DcpClient,
     /// Says who is calling.
@@ -116,7 +121,8 @@ impl DcpServices {
         let leeway = settings.clock_leeway_s;
         let tokens = TokenValidator::new(resolver.clone(), clock.clone(), replay).with_limits(leeway, MAX_TOKEN_LIFE_S);
         let tokens = Arc::new(tokens);
-        let status_ttl = i64::try_from(settings.status_cache_s).unwrap_or(i64::MAX);
+        // Half of it for the list, half until `watch` looks again: together what the setting promises.
+        let status_ttl = i64::try_from(settings.status_cache_s / 2).unwrap_or(i64::MAX).max(1);
         let status =
             Arc::new(StatusChecker::new(fetch.clone(), resolver.clone(), trust.clone(), clock.clone(), status_ttl));
         let schemas = Arc::new(SchemaChecker::new(fetch.clone(), settings.schema_hosts.clone(), clock.clone()));
@@ -198,6 +204,7 @@ impl DcpServices {
             holder,
             issuer,
             sts,
+            lists: moka::future::Cache::builder().max_capacity(1000).time_to_live(LIST_KEPT).build(),
             client,
             identity,
         })

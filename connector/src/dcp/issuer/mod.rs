@@ -252,10 +252,16 @@ fn undecided(row: Option<issuance::Model>, id: &str) -> ServiceResult<issuance::
 ///
 /// # Errors
 /// `not_found`.
-pub(crate) async fn revoke(app: &Arc<App>, id: &str, reason: &str) -> ServiceResult<issued_credential::Model> {
+pub(crate) async fn revoke(
+    app: &Arc<App>,
+    dcp: &DcpServices,
+    id: &str,
+    reason: &str,
+) -> ServiceResult<issued_credential::Model> {
     let shared = app.clone();
     let (id, reason) = (id.to_owned(), reason.to_owned());
-    app.store
+    let revoked = app
+        .store
         .write(move |unit| {
             Box::pin(async move {
                 let found = registry::find::<issued_credential::Entity>(unit.db(), shared.context(), &id).await?;
@@ -272,5 +278,7 @@ pub(crate) async fn revoke(app: &Arc<App>, id: &str, reason: &str) -> ServiceRes
                 Ok::<_, ServiceError>(row)
             })
         })
-        .await
+        .await?;
+    dcp.lists.invalidate(&revoked.list_id).await;
+    Ok(revoked)
 }

@@ -1,5 +1,7 @@
 //! The status lists of what we issued: places in them, and the lists as they are published.
 
+use std::sync::Arc;
+
 use identity::dcp::issuer::{Planned, Profile};
 use identity::status::{MIN_ENTRIES, NewStatusList, StatusBits, StatusKind, publish};
 use rand::Rng as _;
@@ -67,11 +69,11 @@ fn list_url(dcp: &DcpServices, list: &str) -> ServiceResult<Url> {
     Url::parse(&format!("{}{STATUS_LISTS}/{list}", dcp.root)).map_err(ServiceError::internal)
 }
 
-/// A status list as a signed credential; made anew for each reader, so that a revocation shows at once.
+/// A status list as a signed credential, kept for a moment: a revocation shows here at once, and on other replicas after it.
 ///
 /// # Errors
 /// `not_found` when no list has this id.
-pub(crate) async fn status_list(app: &App, dcp: &DcpServices, list: &str) -> ServiceResult<String> {
+pub(crate) async fn status_list(app: &App, dcp: &DcpServices, list: &str) -> ServiceResult<Arc<str>> {
     let missing = || ServiceError::not_found("there is no such status list");
     let kind = match list.as_bytes().first() {
         Some(b'b') => StatusKind::Bitstring,
@@ -81,6 +83,12 @@ pub(crate) async fn status_list(app: &App, dcp: &DcpServices, list: &str) -> Ser
     if !issuances::list_exists(&app.store, app.context(), list).await? {
         return Err(missing());
     }
+    // Anybody may read a list; reading it must not cost a signature each time.
+    let made = async { make(app, dcp, kind, list).await.map(Arc::<str>::from) };
+    dcp.lists.try_get_with(list.to_owned(), made).await.map_err(|error| (*error).clone())
+}
+
+async fn make(app: &App, dcp: &DcpServices, kind: StatusKind, list: &str) -> ServiceResult<String> {
     let mut bits = StatusBits::new(MIN_ENTRIES);
     for index in issuances::indexes(&app.store, app.context(), list, REVOKED).await? {
         let index = u64::try_from(index).map_err(ServiceError::internal)?;

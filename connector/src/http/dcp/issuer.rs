@@ -44,6 +44,9 @@ pub(super) async fn status_list(app: web::Data<App>, id: web::Path<String>) -> H
     let made = async { issuer::status_list(&app, services(&app)?, &id).await };
     answer(made.await.map(|list| {
         let media_type = if id.starts_with('b') { "application/vc+jwt" } else { "application/jwt" };
-        HttpResponse::Ok().content_type(media_type).insert_header(("cache-control", "max-age=15")).body(list)
+        HttpResponse::Ok()
+            .content_type(media_type)
+            .insert_header(("cache-control", "max-age=15"))
+            .body(list.to_string())
     }))
 }

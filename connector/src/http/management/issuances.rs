@@ -237,7 +237,7 @@ pub(super) async fn show_issued(app: Data<App>, id: Path<String>) -> Answer {
 )]
 #[post("/issued-credentials/{id}/revoke")]
 pub(super) async fn revoke(app: Data<App>, id: Path<String>, Json(input): Json<ReasonInput>) -> Answer {
-    set_up(&app)?;
+    let dcp = set_up(&app)?.clone();
     let reason = input.check()?.unwrap_or_default();
-    ok(&issued_view(issuer::revoke(&app.into_inner(), &id, &reason).await?))
+    ok(&issued_view(issuer::revoke(&app.into_inner(), &dcp, &id, &reason).await?))
 }
