@@ -24,7 +24,7 @@ use crate::token;
 
 /// Names of the two kinds of transfer: the profile's, and the short ones of test kits and EDC.
 const PULL: [&str; 3] = [HTTP_PULL, "http-pull", "HttpData-PULL"];
-const PUSH: [&str; 3] = [HTTP_PUSH, "http-push", "HttpData-PUSH"];
+pub(crate) const PUSH: [&str; 3] = [HTTP_PUSH, "http-push", "HttpData-PUSH"];
 /// Life of a token where no plan limits it, in seconds.
 const DEFAULT_TOKEN_SECONDS: u32 = 24 * 3600;
 

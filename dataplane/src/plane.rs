@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use dps_signaling::{ControlPlaneRegistration, Dialect, FlowRequest, SignalError};
+use ngsi_ld_filter::Filter;
 use policy_plan::{EnforcementPlan, PlanError, PlanVerifier, verify};
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -16,6 +17,7 @@ use crate::client::Client;
 use crate::config::{Config, parse_url};
 use crate::files::Digests;
 use crate::flow::{Flow, FlowRecord, FlowTable, Role};
+use crate::lifecycle::PUSH;
 use crate::problem::Problem;
 use crate::signaling::callback::Callback;
 use crate::source::Source;
@@ -189,10 +191,15 @@ impl Plane {
         if role == Role::Provider && plan.source.is_none() {
             return Err(Problem::bad_request("plan_without_source", "the plan names no source"));
         }
-        // Never passed by: what the selection hides would flow.
-        if role == Role::Provider && plan.selection.is_some() {
-            let detail = "the plan has a selection, which this data plane cannot enforce";
-            return Err(Problem::bad_request("selection_not_supported", detail));
+        if let Some(selection) = plan.selection.as_ref().filter(|_| role == Role::Provider) {
+            Filter::new(selection.clone()).map_err(|fault| Problem::bad_request(fault.code, fault.message))?;
+            // Never passed by: what the selection hides would flow.
+            if PUSH.contains(&request.profile.as_str())
+                || !matches!(plan.source, Some(policy_plan::Source::Http { .. }))
+            {
+                let detail = "a selection can be enforced on an HTTP source that is pulled from";
+                return Err(Problem::bad_request("selection_not_supported", detail));
+            }
         }
         Ok(Some((id, plan)))
     }

@@ -12,7 +12,7 @@ use crate::inbox;
 use crate::permit::{self, Asked, Permitted};
 use crate::plane::Plane;
 use crate::problem::Problem;
-use crate::proxy::Forwarder;
+use crate::proxy::{Forwarder, serve_selected};
 use crate::source::Source;
 
 /// Answers every request of the public listener.
@@ -50,6 +50,10 @@ async fn read(
     let source = plane.source(permitted.target())?;
     match source.as_ref() {
         Source::Http(source) => {
+            if let Some(filter) = permitted.target().filter()? {
+                let asked = (asked.path, asked.query);
+                return serve_selected(forwarder, &filter, source, request, asked, permitted.into_ticket()).await;
+            }
             let target = source.target(asked.path, asked.query)?;
             let answer = forwarder.send(request, Some(payload), &target, permitted.ticket()).await?;
             Ok(forwarder.answer(request, answer, &source.rewrite, permitted.into_ticket()))

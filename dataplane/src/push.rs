@@ -34,6 +34,9 @@ pub(crate) async fn send_all(plane: &Plane, flow: &Arc<Flow>, run: &Arc<Run>) ->
     // The place in the run lets the watch see that data is moving.
     let Some(_ticket) = run.enter(None) else { return Err("the flow has ended".to_owned()) };
     flow.judge(now_ms()).map_err(|problem| problem.to_string())?;
+    if flow.terms.plan.as_ref().is_some_and(|plan| plan.selection.is_some()) {
+        return Err("a selection cannot be enforced while pushing".to_owned());
+    }
     let source = plane.source(flow).map_err(|problem| problem.to_string())?;
     let sending = async {
         match source.as_ref() {

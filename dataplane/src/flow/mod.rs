@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use dps_signaling::{DataAddress, DataFlowState, Direction};
+use ngsi_ld_filter::Filter;
 use policy_plan::EnforcementPlan;
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +110,8 @@ pub(crate) struct Flow {
     pub(crate) raw_token: AtomicBool,
     /// The source, once it was opened.
     source: OnceLock<Arc<Source>>,
+    /// The plan's selection, once it was made ready.
+    filter: OnceLock<Arc<Filter>>,
 }
 
 impl Flow {
@@ -120,6 +123,7 @@ impl Flow {
             allowed_until_ms: AtomicI64::new(i64::MIN),
             raw_token: AtomicBool::new(false),
             source: OnceLock::new(),
+            filter: OnceLock::new(),
         }
     }
 
@@ -152,6 +156,21 @@ impl Flow {
         }
         let source = Arc::new(open()?);
         Ok(Arc::clone(self.source.get_or_init(|| source)))
+    }
+
+    /// The plan's selection, made ready at the first use; `None` when the plan has none.
+    ///
+    /// # Errors
+    /// 500 when it cannot be used; that was checked when the flow came.
+    pub(crate) fn filter(&self) -> Result<Option<Arc<Filter>>, Problem> {
+        let Some(selection) = self.terms.plan.as_ref().and_then(|plan| plan.selection.as_ref()) else {
+            return Ok(None);
+        };
+        if let Some(filter) = self.filter.get() {
+            return Ok(Some(Arc::clone(filter)));
+        }
+        let filter = Arc::new(Filter::new(selection.clone()).map_err(|fault| Problem::internal(&fault))?);
+        Ok(Some(Arc::clone(self.filter.get_or_init(|| filter))))
     }
 
     /// Asks the agreement's rules. A positive answer is remembered until the next moment at which it could change.

@@ -23,6 +23,8 @@ pub(crate) enum BrokenBody {
     Stalled,
     #[error("the source broke off: {0}")]
     Source(String),
+    #[error("the answer cannot be filtered: {0}")]
+    Refused(ngsi_ld_filter::Fault),
 }
 
 /// The body of a source's answer on its way to the reader. A chunk is asked for only when the last one was taken.

@@ -45,6 +45,15 @@ impl Rewrite {
         (!kept.is_empty()).then(|| kept.join(", "))
     }
 
+    /// The paging links of a `Link` header, rewritten; `None` when there are none.
+    pub(crate) fn paging(&self, value: &str) -> Option<String> {
+        let paging = |link: &&str| {
+            link.strip_prefix('<').and_then(|link| link.split_once('>')).is_some_and(|(_, rest)| is_paging(rest))
+        };
+        let links: Vec<&str> = split(value).into_iter().filter(paging).collect();
+        self.link(&links.join(", "))
+    }
+
     /// Rewrites the value of a `Location` header; `None` when it leads into the source but outside its base.
     pub(crate) fn location(&self, value: &str) -> Option<String> {
         self.target(value, false)

@@ -4,6 +4,7 @@ mod body;
 mod headers;
 mod links;
 mod pump;
+mod selected;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,6 +19,7 @@ use hyper::body::Incoming;
 
 pub(crate) use body::{BrokenBody, HeadOnly, StreamedBody};
 pub(crate) use links::Rewrite;
+pub(crate) use selected::serve as serve_selected;
 
 use crate::client::{self, Client, ClientError};
 use crate::flow::Ticket;

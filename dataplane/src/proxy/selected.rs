@@ -1,0 +1,268 @@
+//! Reading NGSI-LD under a selection: the request is written anew, the answer is filtered as it comes.
+//!
+//! Nothing of the source passes but what the filter writes: its other headers and the bodies of its errors stay here, since
+//! they may name what the agreement hides.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures_util::future::poll_fn;
+use http::HeaderValue;
+use ngsi_ld_filter::{Asked, Fault as Unreadable, Filter, Stream, Upstream};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{BrokenBody, Forwarder, StreamedBody, ended_meanwhile, headers, unreachable};
+use crate::client;
+use crate::flow::Ticket;
+use crate::problem::{Fault, Problem};
+use crate::source::HttpSource;
+
+/// What else of a request reaches the source: tracing.
+const PASSED: [&str; 5] = ["traceparent", "tracestate", "user-agent", "x-correlation-id", "x-request-id"];
+/// What a query may hold without encoding.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Asks the source for what the caller may ask, and answers with what the caller may see.
+///
+/// # Errors
+/// What the selection refuses; 404 for an entity that is not there or not shown; 502 when the source fails or answers with
+/// something that the rules cannot be applied to.
+pub(crate) async fn serve(
+    forwarder: &Forwarder,
+    filter: &Arc<Filter>,
+    source: &HttpSource,
+    request: &HttpRequest,
+    (path, query): (&str, Option<&str>),
+    ticket: Ticket,
+) -> Result<HttpResponse, Problem> {
+    let accept = joined(request, &header::ACCEPT)?;
+    let link = joined(request, &header::LINK)?;
+    let asked =
+        Asked { method: request.method().as_str(), path, query, accept: accept.as_deref(), link: link.as_deref() };
+    let upstream = filter.request(&asked).map_err(refused)?;
+    let answer = send(forwarder, source, request, path, &upstream, &ticket).await?;
+    let (head, body) = answer.into_parts();
+    let status = status(head.status)?;
+    let all = |name: http::HeaderName| -> Result<Option<String>, Problem> {
+        let values: Result<Vec<&str>, _> = head.headers.get_all(name).iter().map(HeaderValue::to_str).collect();
+        let values = values.map_err(|_| not_understood("the answer's headers cannot be read"))?;
+        Ok((!values.is_empty()).then(|| values.join(", ")))
+    };
+    let media = all(http::header::CONTENT_TYPE)?;
+    let links = all(http::header::LINK)?;
+    let encoding = all(http::header::CONTENT_ENCODING)?;
+    let described =
+        upstream.answer(media.as_deref(), encoding.as_deref(), links.as_deref()).map_err(|fault| unreadable(&fault))?;
+    let context = described.context.clone();
+    let stream = Stream::new(filter, described).map_err(|fault| unreadable(&fault))?;
+    let source_body = StreamedBody::new(body, None, ticket, forwarder.idle);
+    let mut body = SelectedBody { source: source_body, stream, ready: None, ended: false };
+    if upstream.single {
+        body.take_whole().await?;
+    } else {
+        body.take_first().await?;
+    }
+    let mut response = HttpResponse::with_body(status, body).map_into_boxed_body();
+    let out = response.headers_mut();
+    let mut put = |name: header::HeaderName, value: Option<String>| {
+        if let Some(value) = value.and_then(|value| header::HeaderValue::from_str(&value).ok()) {
+            out.append(name, value);
+        }
+    };
+    put(header::CONTENT_TYPE, media);
+    let relation = "rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"";
+    put(header::LINK, context.map(|url| format!("<{url}>; {relation}")));
+    put(header::LINK, links.and_then(|links| source.rewrite.paging(&links)));
+    if upstream.count {
+        let name = header::HeaderName::from_static("ngsild-results-count");
+        put(name, all(http::HeaderName::from_static("ngsild-results-count"))?);
+    }
+    put(header::CACHE_CONTROL, Some("private, no-store".to_owned()));
+    put(header::X_CONTENT_TYPE_OPTIONS, Some("nosniff".to_owned()));
+    Ok(response)
+}
+
+async fn send(
+    forwarder: &Forwarder,
+    source: &HttpSource,
+    request: &HttpRequest,
+    path: &str,
+    upstream: &Upstream,
+    ticket: &Ticket,
+) -> Result<http::Response<hyper::body::Incoming>, Problem> {
+    let encoded = |text: &str| utf8_percent_encode(text, PLAIN).to_string();
+    let query: Vec<String> =
+        upstream.query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    let query = query.join("&");
+    let target = source.target(path, (!query.is_empty()).then_some(query.as_str()))?;
+    let mut head = http::Request::new(client::empty());
+    *head.uri_mut() = target.uri;
+    let given = headers::to_source(request.headers(), &[]);
+    for name in PASSED {
+        if let Some(value) = given.get(name) {
+            head.headers_mut().insert(name, value.clone());
+        }
+    }
+    let link = HeaderValue::from_str(&upstream.link).map_err(|error| Problem::internal(&error))?;
+    let out = head.headers_mut();
+    out.insert(http::header::LINK, link);
+    out.insert(http::header::ACCEPT, HeaderValue::from_static(upstream.accept));
+    out.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if upstream.accept == "application/geo+json" {
+        // The context in a header is there before the features are.
+        out.insert("prefer", HeaderValue::from_static("body=json"));
+    }
+    if let Some(tenant) = target.tenant {
+        out.insert("ngsild-tenant", tenant);
+    }
+    if let Some(authorization) = target.authorization {
+        out.insert(http::header::AUTHORIZATION, authorization);
+    }
+    let ended = ticket.ended();
+    tokio::select! {
+        answer = forwarder.client.send(head) => answer.map_err(|error| unreachable(&error)),
+        () = ended.cancelled() => Err(ended_meanwhile()),
+    }
+}
+
+/// The status of an answer that has a body to be filtered.
+fn status(given: http::StatusCode) -> Result<StatusCode, Problem> {
+    let problem = |status, code, fault, detail: &str| Err(Problem::new(status, code, fault, detail));
+    match given.as_u16() {
+        200 => Ok(StatusCode::OK),
+        206 => Ok(StatusCode::PARTIAL_CONTENT),
+        404 => Err(no_such_entity()),
+        401 | 403 | 407 => problem(
+            StatusCode::BAD_GATEWAY,
+            "source_refuses_us",
+            Fault::Operator,
+            "the source does not let this data plane read",
+        ),
+        400..500 => problem(StatusCode::BAD_REQUEST, "source_refused", Fault::Caller, "the source refused the request"),
+        504 => problem(StatusCode::GATEWAY_TIMEOUT, "source_timeout", Fault::Peer, "the source gave no answer in time"),
+        500.. => problem(StatusCode::BAD_GATEWAY, "source_failed", Fault::Peer, "the source failed"),
+        _ => Err(not_understood("the source answered with a status that has no entities")),
+    }
+}
+
+fn refused(refusal: policy_plan::Refusal) -> Problem {
+    match refusal.code {
+        "no_such_entity" => no_such_entity(),
+        "method_not_admitted" => Problem::method_not_allowed("GET", refusal.message),
+        _ => Problem::from(refusal),
+    }
+}
+
+/// The same for an entity that is not there and one that is not shown.
+fn no_such_entity() -> Problem {
+    Problem::not_found("no_such_entity", "there is no such entity")
+}
+
+fn not_understood(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_GATEWAY, "answer_not_understood", Fault::Peer, detail)
+}
+
+/// The answer cannot be filtered, so nothing of it passes. A context that is not listed is for the operator to list.
+fn unreadable(fault: &Unreadable) -> Problem {
+    let whose = if fault.code.starts_with("context_") { Fault::Operator } else { Fault::Peer };
+    Problem::new(StatusCode::BAD_GATEWAY, fault.code, whose, fault.message.clone())
+}
+
+fn joined(request: &HttpRequest, name: &header::HeaderName) -> Result<Option<String>, Problem> {
+    let values: Result<Vec<&str>, _> = request.headers().get_all(name).map(header::HeaderValue::to_str).collect();
+    let values = values.map_err(|_| {
+        Problem::bad_request("header_not_readable", format!("the header `{name}` holds what no header should hold"))
+    })?;
+    Ok((!values.is_empty()).then(|| values.join(", ")))
+}
+
+/// A source's body on its way through the filter.
+struct SelectedBody {
+    source: StreamedBody,
+    stream: Stream,
+    /// What was taken before the answer began.
+    ready: Option<Bytes>,
+    ended: bool,
+}
+
+impl SelectedBody {
+    /// Waits for the first bytes, so that an answer that cannot be understood from the beginning is told by its status.
+    async fn take_first(&mut self) -> Result<(), Problem> {
+        self.ready = self.take().await?;
+        Ok(())
+    }
+
+    /// Takes an answer of one entity; 404 when nothing of it is shown.
+    async fn take_whole(&mut self) -> Result<(), Problem> {
+        let mut whole = Vec::new();
+        while let Some(bytes) = self.take().await? {
+            whole.extend_from_slice(&bytes);
+        }
+        if whole.is_empty() {
+            return Err(no_such_entity());
+        }
+        self.ready = Some(whole.into());
+        Ok(())
+    }
+
+    async fn take(&mut self) -> Result<Option<Bytes>, Problem> {
+        let next = poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await;
+        next.transpose().map_err(|broken| match broken {
+            BrokenBody::Refused(fault) => unreadable(&fault),
+            BrokenBody::Cut => ended_meanwhile(),
+            BrokenBody::Stalled => Problem::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "source_timeout",
+                Fault::Peer,
+                "the source paused for too long",
+            ),
+            BrokenBody::Source(_) => {
+                Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Peer, "the source broke off")
+            }
+        })
+    }
+}
+
+impl MessageBody for SelectedBody {
+    type Error = BrokenBody;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenBody>>> {
+        if let Some(ready) = self.ready.take() {
+            return Poll::Ready(Some(Ok(ready)));
+        }
+        let body = &mut *self;
+        while !body.ended {
+            let mut out = Vec::new();
+            let filtered = match Pin::new(&mut body.source).poll_next(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(chunk))) => body.stream.push(&chunk, &mut out),
+                Poll::Ready(Some(Err(broken))) => {
+                    body.ended = true;
+                    return Poll::Ready(Some(Err(broken)));
+                }
+                Poll::Ready(None) => {
+                    body.ended = true;
+                    body.stream.finish(&mut out).map(|_| ())
+                }
+            };
+            if let Err(fault) = filtered {
+                body.ended = true;
+                tracing::warn!(code = fault.code, reason = %fault, "an answer cannot be filtered and was broken off");
+                return Poll::Ready(Some(Err(BrokenBody::Refused(fault))));
+            }
+            if !out.is_empty() {
+                return Poll::Ready(Some(Ok(out.into())));
+            }
+        }
+        Poll::Ready(None)
+    }
+}
