@@ -1,7 +1,7 @@
 //! Runs the kit of the Decentralized Claims Protocol against a connector, one package of tests at a time.
 //!
 //! The kit plays every role that is not given to somebody else, and a role that it plays itself passes by itself. So each
-//! package runs with its role given to a connector, whose requests and answers are looked at on the way ([`witness`]).
+//! package runs with its role given to a connector, whose requests and answers are looked at on the way (`witness`).
 
 mod settings;
 mod witness;
