@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::calendar::{self, Clock, Zone};
 use crate::error::{At, PolicyError};
 use crate::json::{is_list, items, members, name, not_understood};
 use crate::model::{Atom, Condition, MAX_COMPARISON_TEXT, Scalar, clipped};
@@ -94,9 +95,18 @@ fn atom(members: &[(&str, &Value)], reading: Reading, at: &At) -> Result<Conditi
     }
     let missing = |member: &str| PolicyError::new("member_missing", &at.member(member), "this member is missing");
     let mut left = left.ok_or_else(|| missing("leftOperand"))?;
+    let mut has_zone = false;
     let in_unit = unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
     match (&mut left, unit) {
         (_, None) => {}
+        (Left::Calendar(clock), Some(name)) => {
+            let zone = Zone::named(&name).ok_or_else(|| {
+                let message = format!("the time zone `{name}` is not in the IANA database");
+                PolicyError::new("unit", &at.member("unit"), message)
+            })?;
+            *clock = Clock::new(clock.dial, zone);
+            has_zone = true;
+        }
         (Left::Given { unit, label, .. }, Some(given)) => {
             label.push_str(&format!(" in {given}"));
             *unit = Some(given);
@@ -106,6 +116,19 @@ fn atom(members: &[(&str, &Value)], reading: Reading, at: &At) -> Result<Conditi
     }
     let operator = operator.ok_or_else(|| missing("operator"))?;
     let (value, here) = given.ok_or_else(|| missing("rightOperand"))?;
+    if let Left::Calendar(clock) = &mut left {
+        let text = format!("{} {} {}{in_unit}", clock.dial.as_str(), operator.as_str(), shown(value));
+        if status.is_some() {
+            return Err(not_understood("status", at));
+        }
+        let right = on_clock(clock, has_zone, &items(value), data_type.as_deref())
+            .map_err(|message| PolicyError::new("right_operand", &here, message))?;
+        if operator.is_relation() || (operator.is_ordering() && right.len() != 1) {
+            let message = format!("`{}` does not compare what a clock shows", operator.as_str());
+            return Err(PolicyError::new("comparison", &at.member("operator"), message));
+        }
+        return Ok(Condition::Atom(Atom { left, operator, right, text: clipped(&text, MAX_COMPARISON_TEXT) }));
+    }
     let mut rights = items(value)
         .into_iter()
         .map(|value| right(value, data_type.as_deref(), &left, &here))
@@ -130,6 +153,54 @@ fn atom(members: &[(&str, &Value)], reading: Reading, at: &At) -> Result<Conditi
     let many = is_list(value) && rights.len() > 1;
     comparison(left, operator, rights, many, text)
         .map_err(|message| PolicyError::new("comparison", &at.member("operator"), message))
+}
+
+/// The values that a clock is compared with; a zone that they name becomes the clock's.
+fn on_clock(
+    clock: &mut Clock,
+    has_zone: bool,
+    values: &[&Value],
+    data_type: Option<&str>,
+) -> Result<Vec<Scalar>, String> {
+    if values.is_empty() || values.len() > calendar::MAX_VALUES {
+        return Err(format!("a clock is compared with at least one and at most {} values", calendar::MAX_VALUES));
+    }
+    let mut right = Vec::with_capacity(values.len());
+    let mut zones = Vec::with_capacity(values.len());
+    for value in values {
+        let (text, own_type) = match value {
+            Value::Object(object) => {
+                let inner = object.get("@value").or_else(|| object.get("@id"));
+                if let Some(other) = object.keys().find(|name| !matches!(name.as_str(), "@value" | "@id" | "@type")) {
+                    return Err(format!("`{other}` is not understood in a value"));
+                }
+                (inner.unwrap_or(&Value::Null), object.get("@type").and_then(Value::as_str))
+            }
+            other => (*other, None),
+        };
+        let known = ["time", "string", "integer", "int", "nonNegativeInteger", "anyURI", "@id"];
+        if let Some(name) = own_type.or(data_type)
+            && !known.contains(&name.rsplit([':', '#']).next().unwrap_or(name))
+        {
+            return Err(format!("the data type `{name}` is not understood"));
+        }
+        let text = match text {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => return Err("a day, an hour or a time of day is expected".to_owned()),
+        };
+        let (number, zone) = calendar::value(&text, clock.dial)?;
+        right.push(Scalar::Integer(number));
+        zones.push(zone);
+    }
+    let named: Vec<Zone> = zones.iter().copied().flatten().collect();
+    if let Some(zone) = named.first() {
+        if named.len() != zones.len() || named.iter().any(|other| other != zone) || (has_zone && *zone != clock.zone) {
+            return Err("all values are by the clock of one time zone".to_owned());
+        }
+        *clock = Clock::new(clock.dial, *zone);
+    }
+    Ok(right)
 }
 
 /// A left operand without its unit, which is told after the value.

@@ -71,7 +71,7 @@ impl Case<'_> {
         if let Some(root) = &rule.root {
             self.culprits(root, &mut culprits);
         }
-        let is_time = |atom: &Atom| matches!(atom.left, Left::DateTime | Left::SinceAgreement);
+        let is_time = |atom: &Atom| matches!(atom.left, Left::DateTime | Left::SinceAgreement | Left::Calendar(_));
         if self.times_are_minor && culprits.iter().any(|atom| !is_time(atom)) {
             culprits.retain(|atom| !is_time(atom));
         }
@@ -154,7 +154,11 @@ impl Case<'_> {
     /// What is known about a comparison's left side: `spatial = urn:iso:US`.
     fn fact(&self, atom: &Atom) -> String {
         let name = atom.left.name();
-        match self.operands.values.get(&atom.operand()).map(Vec::as_slice) {
+        let values = self.operands.values.get(&atom.operand()).map(Vec::as_slice);
+        if let (Left::Calendar(clock), Some([Scalar::Integer(value)])) = (&atom.left, values) {
+            return format!("{name} = {}", clock.shown(*value));
+        }
+        match values {
             None => match &atom.left {
                 Left::SinceAgreement => "inForceDate is not known: the time of the agreement is missing".to_owned(),
                 Left::Purpose => "purpose is not known: none is declared and no verified claim has one".to_owned(),

@@ -222,6 +222,7 @@ fn values(
     };
     match &atom.left {
         Left::DateTime => Some(vec![Scalar::Instant(at_ms)]),
+        Left::Calendar(clock) => Some(vec![Scalar::Integer(clock.value(at_ms))]),
         Left::SinceAgreement => agreed_at_ms.map(|agreed| vec![Scalar::AfterAgreement(at_ms.saturating_sub(agreed))]),
         Left::Recipient => Some(vec![Scalar::Text(facts.participant.clone())]),
         Left::Purpose => match &facts.purpose {

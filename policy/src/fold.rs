@@ -8,7 +8,7 @@ use crate::rego::Verdict;
 use crate::vocabulary::Left;
 
 /// What is left of the rules that speak of the action.
-pub(crate) fn residual(policy: &Compiled, verdict: &Verdict, settled: &[usize]) -> Residual {
+pub(crate) fn residual(policy: &Compiled, verdict: &Verdict, settled: &[usize], now_ms: i64) -> Residual {
     let rules = |kind| {
         verdict
             .about
@@ -18,7 +18,7 @@ pub(crate) fn residual(policy: &Compiled, verdict: &Verdict, settled: &[usize]) 
             .map(|rule| ResidualRule {
                 id: rule.rule.id.clone(),
                 text: rule.rule.text(),
-                when: when(policy, verdict, settled, rule),
+                when: when(&Folding { policy, verdict, now_ms }, settled, rule),
             })
             .collect()
     };
@@ -26,17 +26,17 @@ pub(crate) fn residual(policy: &Compiled, verdict: &Verdict, settled: &[usize]) 
 }
 
 /// When the rule is in force: its condition holds and, of a permission, none of its open duties has to be done.
-fn when(policy: &Compiled, verdict: &Verdict, settled: &[usize], rule: &CompiledRule) -> Expr {
-    let own = rule.root.as_ref().map_or(Expr::Known(Truth::True), |root| fold(policy, verdict, root));
+fn when(folding: &Folding<'_>, settled: &[usize], rule: &CompiledRule) -> Expr {
+    let own = rule.root.as_ref().map_or(Expr::Known(Truth::True), |root| folding.fold(root));
     if rule.rule.kind != Kind::Permission || rule.rule.duties.is_empty() {
         return own;
     }
     let mut parts = vec![own];
     for (duty, root) in rule.rule.duties.iter().zip(&rule.duty_roots) {
-        if policy.duties.iter().any(|(number, id)| *id == duty.id && settled.contains(number)) {
+        if folding.policy.duties.iter().any(|(number, id)| *id == duty.id && settled.contains(number)) {
             continue;
         }
-        parts.push(match root.as_ref().map(|root| fold(policy, verdict, root)) {
+        parts.push(match root.as_ref().map(|root| folding.fold(root)) {
             None => Expr::Known(Truth::False),
             Some(Expr::Known(Truth::False)) => continue,
             Some(Expr::Known(_)) => Expr::Known(Truth::False),
@@ -54,26 +54,36 @@ pub(crate) fn closed(policy: &Compiled) -> Residual {
     Residual { permissions: Vec::new(), prohibitions: Vec::new(), conflict: policy.conflict }
 }
 
-fn fold(policy: &Compiled, verdict: &Verdict, node: &Node) -> Expr {
-    let known = || Expr::Known(verdict.truths.get(node.number).copied().unwrap_or(Truth::Unknown));
-    let (parts, make): (_, fn(Vec<Expr>) -> Expr) = match &node.what {
-        What::Atom(index) => return clock(policy, *index).unwrap_or_else(known),
-        What::And(parts) => (parts, and),
-        What::Or(parts) => (parts, or),
-        What::Xone(parts) => (parts, xone),
-    };
-    let parts: Vec<Expr> = parts.iter().map(|part| fold(policy, verdict, part)).collect();
-    if parts.iter().any(Expr::depends_on_time) { make(parts) } else { known() }
+/// What a condition is folded with.
+struct Folding<'a> {
+    policy: &'a Compiled,
+    verdict: &'a Verdict,
+    now_ms: i64,
 }
 
-/// A comparison with the clock.
-fn clock(policy: &Compiled, index: usize) -> Option<Expr> {
-    let (_, atom) = policy.atoms.get(index)?;
-    match (&atom.left, atom.right.as_slice()) {
-        (Left::DateTime, [Scalar::Instant(epoch_ms)]) => {
-            Some(Expr::DateTime { operator: time_operator(atom.operator)?, epoch_ms: *epoch_ms })
+impl Folding<'_> {
+    fn fold(&self, node: &Node) -> Expr {
+        let known = || Expr::Known(self.verdict.truths.get(node.number).copied().unwrap_or(Truth::Unknown));
+        let (parts, make): (_, fn(Vec<Expr>) -> Expr) = match &node.what {
+            What::Atom(index) => return self.clock(*index).unwrap_or_else(known),
+            What::And(parts) => (parts, and),
+            What::Or(parts) => (parts, or),
+            What::Xone(parts) => (parts, xone),
+        };
+        let parts: Vec<Expr> = parts.iter().map(|part| self.fold(part)).collect();
+        if parts.iter().any(Expr::depends_on_time) { make(parts) } else { known() }
+    }
+
+    /// A comparison with the clock.
+    fn clock(&self, index: usize) -> Option<Expr> {
+        let (_, atom) = self.policy.atoms.get(index)?;
+        match (&atom.left, atom.right.as_slice()) {
+            (Left::DateTime, [Scalar::Instant(epoch_ms)]) => {
+                Some(Expr::DateTime { operator: time_operator(atom.operator)?, epoch_ms: *epoch_ms })
+            }
+            (Left::Calendar(clock), right) => Some(Expr::Weekly(clock.plan(atom.operator, right, self.now_ms))),
+            _ => None,
         }
-        _ => None,
     }
 }
 

@@ -43,7 +43,7 @@ fn date(text: &str) -> Option<Date> {
     Date::from_calendar_date(digits(year, 4)?, month, digits(day, 2)?).ok()
 }
 
-fn time(text: &str) -> Option<Time> {
+pub(crate) fn time(text: &str) -> Option<Time> {
     let mut parts = text.split(':');
     let (hour, minute) = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
     let (second, fraction) = parts.next().map_or(("00", None), |seconds| {
@@ -62,7 +62,7 @@ fn time(text: &str) -> Option<Time> {
     Time::from_hms_milli(hour, minute, digits(second, 2)?, milli).ok()
 }
 
-fn offset(text: &str) -> Option<UtcOffset> {
+pub(crate) fn offset(text: &str) -> Option<UtcOffset> {
     let (sign, rest) = match text {
         "" | "Z" => return Some(UtcOffset::UTC),
         _ => text.strip_prefix('+').map(|rest| (1, rest)).or_else(|| text.strip_prefix('-').map(|rest| (-1, rest)))?,

@@ -14,6 +14,7 @@
 //!
 //! Standards: ODRL Information Model 2.2, ODRL Vocabulary and Expression 2.2, the policy part of DSP 2025-1.
 
+mod calendar;
 mod compile;
 mod constraint;
 mod context;

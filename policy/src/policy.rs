@@ -82,6 +82,7 @@ impl Policy {
                 | Left::Purpose
                 | Left::DateTime
                 | Left::SinceAgreement
+                | Left::Calendar(_)
                 | Left::Target
                 | Left::Asset { .. }
                 | Left::Given { .. }
@@ -130,7 +131,7 @@ impl Policy {
         let settled = duties::settled(&self.compiled, facts, false);
         match self.judge(action, facts, facts.now_ms, None, &settled) {
             None => fold::closed(&self.compiled),
-            Some((_, verdict)) => fold::residual(&self.compiled, &verdict, &settled),
+            Some((_, verdict)) => fold::residual(&self.compiled, &verdict, &settled, facts.now_ms),
         }
     }
 
@@ -156,9 +157,12 @@ impl Policy {
 
     /// The first moment to come at which the policy allows, if only the clock stands against it.
     fn opening(&self, verdict: &Verdict, now_ms: i64, settled: &[usize]) -> Option<i64> {
-        let residual = fold::residual(&self.compiled, verdict, settled);
+        let residual = fold::residual(&self.compiled, verdict, settled, now_ms);
+        // Hours of the week come back for ever; with many constraints fewer of them are looked at.
+        let mut steps = (400_000 / self.compiled.node_count.max(1)).clamp(64, 4_096);
         let mut next = residual.decide(now_ms).next_boundary_ms;
-        while let Some(at_ms) = next {
+        while let Some(at_ms) = next.filter(|_| steps > 0) {
+            steps -= 1;
             let then = residual.decide(at_ms);
             if then.allow {
                 return Some(at_ms);
@@ -190,6 +194,9 @@ impl Policy {
 
     fn next_change(&self, now_ms: i64) -> Option<i64> {
         let boundaries = self.compiled.atoms.iter().filter_map(|(_, atom)| {
+            if let Left::Calendar(clock) = &atom.left {
+                return clock.next_change(atom.operator, &atom.right, now_ms);
+            }
             match (&atom.left, time_operator(atom.operator), atom.right.as_slice()) {
                 (Left::DateTime, Some(operator), [Scalar::Instant(instant)]) => operator.next_change(now_ms, *instant),
                 _ => None,

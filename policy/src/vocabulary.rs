@@ -1,5 +1,7 @@
 //! Terms of the ODRL vocabulary 2.2 in their short, prefixed and full spellings.
 
+use crate::calendar::{Clock, Dial, Zone};
+
 /// Namespace of the ODRL vocabulary.
 pub(crate) const ODRL: &str = "http://www.w3.org/ns/odrl/2/";
 const EDC: &str = "https://w3id.org/edc/v0.0.1/ns/";
@@ -231,6 +233,8 @@ pub(crate) enum Left {
     DateTime,
     /// Milliseconds since the agreement; EDC's `inForceDate` with a relative value.
     SinceAgreement,
+    /// The clock of one place.
+    Calendar(Clock),
     /// The party that receives the data.
     Recipient,
     /// What the recipient says, or its credential says, that the data is for.
@@ -312,8 +316,7 @@ const UNSUPPORTED: [&str; 31] = [
     "virtualLocation",
 ];
 
-const SUPPORTED: &str =
-    "dateTime, recipient, purpose, spatial, nutsRegion, membership, role, inForceDate, credential:<path> or a full IRI";
+const SUPPORTED: &str = "dateTime, dayOfWeek, hourOfDay, timeOfDay, recipient, purpose, spatial, nutsRegion, membership, role, inForceDate, credential:<path> or a full IRI";
 
 /// Reads a left operand.
 ///
@@ -337,6 +340,9 @@ pub(crate) fn left_operand(name: &str, reading: Reading) -> Result<Left, String>
     };
     Ok(match short {
         "dateTime" | "inForceDate" => Left::DateTime,
+        "dayOfWeek" => Left::Calendar(Clock::new(Dial::DayOfWeek, Zone::UTC)),
+        "hourOfDay" => Left::Calendar(Clock::new(Dial::HourOfDay, Zone::UTC)),
+        "timeOfDay" => Left::Calendar(Clock::new(Dial::TimeOfDay, Zone::UTC)),
         "recipient" => Left::Recipient,
         "purpose" => Left::Purpose,
         "spatial" => Left::Spatial,
@@ -380,6 +386,7 @@ impl Left {
             Self::NutsRegion => "nutsRegion",
             Self::Membership => "membership",
             Self::Role => "role",
+            Self::Calendar(clock) => &clock.label,
             Self::Target => "target",
             Self::Asset { name, .. } | Self::Claim { name, .. } => name,
             Self::Given { label, .. } => label,

@@ -44,7 +44,17 @@ fn constraint() -> impl Strategy<Value = Value> {
     let number = (proptest::sample::select(&["lteq", "gt", "eq"][..]), 0..3_i64).prop_map(
         |(operator, right)| json!({"leftOperand": "credential:n", "operator": operator, "rightOperand": right}),
     );
-    prop_oneof![4 => time, 1 => day, 1 => after, 2 => set, 1 => place, 1 => party, 1 => number]
+    let hours = (
+        proptest::sample::select(&["lt", "lteq", "gt", "gteq", "eq", "neq"][..]),
+        0..10_i64,
+        proptest::sample::select(&["", "[Europe/Rome]", "[Asia/Kathmandu]"][..]),
+    )
+        .prop_map(|(operator, minute, zone)| {
+            json!({"leftOperand": "timeOfDay", "operator": operator, "rightOperand": format!("00:{minute:02}{zone}")})
+        });
+    let weekday = (proptest::sample::select(&["eq", "isAnyOf", "isNoneOf", "gteq"][..]), 0..7_i64)
+        .prop_map(|(operator, day)| json!({"leftOperand": "dayOfWeek", "operator": operator, "rightOperand": day}));
+    prop_oneof![2 => hours, 1 => weekday, 4 => time, 1 => day, 1 => after, 2 => set, 1 => place, 1 => party, 1 => number]
 }
 
 fn condition() -> impl Strategy<Value = Value> {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Weekly;
+
 /// Truth in Kleene's three-valued logic. An operand that nobody vouches for, or that cannot be compared, is `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -130,6 +132,8 @@ pub enum Expr {
         /// The instant, in milliseconds since the Unix epoch.
         epoch_ms: i64,
     },
+    /// The clock of one place compared with days and hours (left operands `dayOfWeek`, `hourOfDay` and `timeOfDay`).
+    Weekly(Weekly),
     /// It does not hold; what nobody can tell stays so.
     Not(Box<Self>),
     /// All hold.
@@ -147,6 +151,7 @@ impl Expr {
         match self {
             Self::Known(truth) => *truth,
             Self::DateTime { operator, epoch_ms } => operator.holds(now_ms, *epoch_ms).into(),
+            Self::Weekly(weekly) => weekly.at(now_ms),
             Self::Not(inner) => match inner.at(now_ms) {
                 Truth::True => Truth::False,
                 Truth::Unknown => Truth::Unknown,
@@ -158,12 +163,13 @@ impl Expr {
         }
     }
 
-    /// The first millisecond after `now_ms` at which some comparison inside gives another answer.
+    /// The first millisecond after `now_ms` at which some comparison inside gives, or may give, another answer.
     #[must_use]
     pub fn next_change(&self, now_ms: i64) -> Option<i64> {
         match self {
             Self::Known(_) => None,
             Self::DateTime { operator, epoch_ms } => operator.next_change(now_ms, *epoch_ms),
+            Self::Weekly(weekly) => weekly.next_change(now_ms),
             Self::Not(inner) => inner.next_change(now_ms),
             Self::And(parts) | Self::Or(parts) | Self::Xone(parts) => {
                 parts.iter().filter_map(|part| part.next_change(now_ms)).min()
@@ -176,7 +182,7 @@ impl Expr {
     pub fn depends_on_time(&self) -> bool {
         match self {
             Self::Known(_) => false,
-            Self::DateTime { .. } => true,
+            Self::DateTime { .. } | Self::Weekly(_) => true,
             Self::Not(inner) => inner.depends_on_time(),
             Self::And(parts) | Self::Or(parts) | Self::Xone(parts) => parts.iter().any(Self::depends_on_time),
         }

@@ -9,6 +9,7 @@
 //! by the caller.
 
 mod admission;
+mod calendar;
 mod expr;
 mod jws;
 mod path;
@@ -18,6 +19,7 @@ mod selection;
 mod text;
 
 pub use admission::{Admission, MAX_PATH_BYTES, MAX_QUERY_BYTES, QueryRule, path_segments, query_pairs};
+pub use calendar::{WEEK_SECONDS, Weekly};
 pub use expr::{Expr, TimeOperator, Truth};
 pub use jws::{MAX_PLAN_BYTES, PLAN_TYPE, PlanError, PlanSigner, PlanVerifier, sign, verify};
 pub use plan::{EnforcementPlan, Source};

@@ -1,7 +1,7 @@
 //! What is left of a policy, decided over time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use policy_plan::{Conflict, Expr, Residual, ResidualRule, TimeOperator, Truth};
+use policy_plan::{Conflict, Expr, Residual, ResidualRule, TimeOperator, Truth, WEEK_SECONDS, Weekly};
 use proptest::prelude::*;
 
 const TRUTHS: [Truth; 3] = [Truth::False, Truth::Unknown, Truth::True];
@@ -118,4 +118,49 @@ fn what_must_not_hold() {
         serde_json::to_value(not(Expr::Known(Truth::True))).unwrap(),
         serde_json::json!({"not": {"known": "true"}})
     );
+}
+
+/// Monday 2026-03-23 00:00 UTC; in the night to the Sunday after it the clock of Rome is put forward.
+const MONDAY_MS: i64 = 1_774_224_000_000;
+const FORWARD_MS: i64 = 1_774_746_000_000;
+
+fn rome(windows: Vec<(u32, u32)>) -> Weekly {
+    Weekly { windows, offsets: vec![(0, 3_600), (FORWARD_MS, 7_200)], until_ms: MONDAY_MS + 30 * 86_400_000 }
+}
+
+#[test]
+fn hours_of_the_week() {
+    let office = rome(vec![(8 * 3_600, 17 * 3_600)]);
+    let seven = MONDAY_MS + 7 * 3_600_000;
+    assert_eq!((office.at(seven - 1), office.at(seven)), (Truth::False, Truth::True));
+    assert_eq!((office.at(seven + 9 * 3_600_000 - 1), office.at(seven + 9 * 3_600_000)), (Truth::True, Truth::False));
+    assert_eq!(office.next_change(seven - 1), Some(seven));
+    assert_eq!(office.next_change(seven), Some(seven + 9 * 3_600_000));
+    let week_later = seven + 7 * 86_400_000 - 3_600_000;
+    assert_eq!((office.at(week_later - 1), office.at(week_later)), (Truth::False, Truth::True));
+    assert_eq!(office.at(office.until_ms - 1), Truth::False);
+    assert_eq!(office.at(office.until_ms), Truth::Unknown);
+    assert_eq!((office.next_change(office.until_ms), office.at(i64::MAX)), (None, Truth::Unknown));
+    let nowhere = Weekly { windows: vec![(0, WEEK_SECONDS)], offsets: Vec::new(), until_ms: i64::MAX };
+    assert_eq!((nowhere.at(0), nowhere.next_change(0)), (Truth::Unknown, None));
+    let text = serde_json::json!({"weekly": {"windows": [[0, 5]], "offsets": [[0, 3_600]], "untilMs": 7}});
+    let expr = Expr::Weekly(Weekly { windows: vec![(0, 5)], offsets: vec![(0, 3_600)], until_ms: 7 });
+    assert_eq!(serde_json::to_value(&expr).unwrap(), text);
+    assert_eq!(serde_json::from_value::<Expr>(text).unwrap(), expr);
+}
+
+proptest! {
+    /// Between a moment and the next change nothing changes, over the night in which the clock is put forward, too.
+    #[test]
+    fn hours_change_at_their_borders_only(
+        from in 0..WEEK_SECONDS, length in 1..200_000_u32, now in 0..10 * 86_400_000_i64, part in 0..1_000_i64,
+    ) {
+        let weekly = rome(vec![(from, (from + length).min(WEEK_SECONDS))]);
+        let now = MONDAY_MS + now;
+        let next = weekly.next_change(now).unwrap();
+        prop_assert!(next > now);
+        let between = now + (next - 1 - now) * part / 1_000;
+        prop_assert_eq!((weekly.at(between), weekly.next_change(between)), (weekly.at(now), Some(next)));
+        prop_assert_eq!(weekly.at(next - 1), weekly.at(now));
+    }
 }
