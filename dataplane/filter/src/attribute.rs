@@ -148,7 +148,7 @@ impl Pass<'_> {
                 None => false,
                 // In simplified form only these keep their names, and other members are data.
                 Some((member, ..)) if simplified => matches!(*member, b"languageMap" | b"vocab" | b"json"),
-                Some((.., temporal)) => !temporal || self.temporal,
+                Some(_) => true,
             };
             datasets |= &*name == b"dataset" && probe.peek()? == b'{';
             probe.value().map(|_| ())
@@ -178,7 +178,7 @@ impl Pass<'_> {
                 }
                 b"datasetId" => {
                     let raw = scanner.value()?;
-                    shown &= dataset.replace(plain_text(raw)?).is_none();
+                    shown &= dataset.replace(plain_text(raw)?).is_none() && raw.first() == Some(&b'"');
                     put_key(out, begin, key);
                     out.extend_from_slice(raw);
                     Ok(())
@@ -194,7 +194,8 @@ impl Pass<'_> {
                         // Two values: whoever reads the rest may take the other one.
                         shown &= !std::mem::replace(&mut held, true);
                         put_key(out, begin, key);
-                        shown &= self.held(scanner, out, rule, *treatment, *temporal)?;
+                        let place = kind == Some(b"GeoProperty");
+                        shown &= self.held(scanner, out, rule, *treatment, *temporal, place)?;
                         return Ok(());
                     }
                     if let Some(member) = Member::named(name) {
@@ -249,6 +250,7 @@ impl Pass<'_> {
         rule: &Rule,
         held: Held,
         temporal: bool,
+        place: bool,
     ) -> Scan<bool> {
         if held == Held::Languages && rule.languages.is_some() {
             if temporal || scanner.peek()? != b'{' {
@@ -263,6 +265,7 @@ impl Pass<'_> {
             (Held::Target, _) if self.filter.selection.pseudonymous_ids && temporal => How::First(Keyed::Id),
             (Held::Target, _) if self.filter.selection.pseudonymous_ids => How::Id,
             (Held::Target, _) => How::Same,
+            (_, How::Coarse(decimals)) if place => How::Place(decimals, temporal),
             (_, how) => how,
         };
         self.filter.value(scanner, out, how)

@@ -164,8 +164,9 @@ impl Names {
             Some((_, rest)) if rest.starts_with("//") => name.to_owned(),
             Some((CORE_PREFIX, rest)) => format!("{CORE}{rest}"),
             Some((prefix, rest)) => match self.terms.get(prefix) {
-                Some(iri) => format!("{iri}{rest}"),
-                None => name.to_owned(),
+                // JSON-LD 1.1 takes a term for a prefix only when it ends like one.
+                Some(iri) if iri.ends_with(['/', '#', ':', '?', '@']) => format!("{iri}{rest}"),
+                _ => name.to_owned(),
             },
             None => format!("{DEFAULT}{name}"),
         }
@@ -284,6 +285,7 @@ mod tests {
             ("location", Some(1)),
             ("ngsi-ld:location", Some(1)),
             ("https://evil/x", None),
+            ("no2:", None),
             ("speed", Some(2)),
             ("https://uri.etsi.org/ngsi-ld/default-context/speed", Some(2)),
             ("title", Some(3)),

@@ -223,7 +223,7 @@ impl Reading<'_> {
                 self.identified = true;
                 Ok(())
             }
-            "attrs" => value.split(',').try_for_each(|attribute| self.attribute(attribute)),
+            "attrs" => value.split(',').try_for_each(|attribute| self.present(attribute)),
             "pick" => self.pick(value),
             "omit" => value.split([',', '|']).try_for_each(|item| match item {
                 "scope" if self.filter.shows(Member::Scope) => Ok(()),
@@ -262,7 +262,10 @@ impl Reading<'_> {
                 let restricted = self.filter.rules.iter().any(|rule| !rule.admits_language(value.as_bytes()));
                 if restricted { Err(not_admitted(name)) } else { plain(name, value, "-") }
             }
-            "datasetId" => plain(name, value, ":,@/.#_-"),
+            "datasetId" => {
+                let admits = |id: &str| self.filter.rules.iter().all(|rule| rule.admits_dataset(id.as_bytes()));
+                if value.split(',').all(admits) { plain(name, value, ":,@/.#_-") } else { Err(not_admitted(name)) }
+            }
             "timerel" if self.temporal => {
                 self.time_query = true;
                 plain(name, value, "")
@@ -324,6 +327,15 @@ impl Reading<'_> {
         match self.names.number(name.as_bytes()).and_then(|number| self.filter.attribute(number)) {
             Some(_) => Ok(()),
             None => Err(self.hidden("attribute", name)),
+        }
+    }
+
+    /// The same where entities without the attribute are left out, which would tell of instances that are not shown.
+    fn present(&self, name: &str) -> Result<(), Refusal> {
+        let rule = self.names.number(name.as_bytes()).and_then(|number| self.filter.attribute(number));
+        match rule {
+            Some(rule) if rule.languages.is_none() && rule.dataset_ids.is_none() => Ok(()),
+            _ => Err(self.hidden("attribute", name)),
         }
     }
 

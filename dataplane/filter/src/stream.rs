@@ -334,7 +334,14 @@ impl Stream {
         if std::str::from_utf8(whole).is_err() {
             return fault("answer_not_json", "the answer is not JSON: it is not UTF-8");
         }
-        if self.answer.shape != Shape::Features && self.settle(bytes, &found)? {
+        if self.answer.shape == Shape::Features {
+            // The collection's context has to come before, and it is that of all.
+            if let Some(range) = found.context.clone()
+                && !Arc::ptr_eq(&self.filter.names(&addresses(bytes.get(range).unwrap_or_default())?)?, &names)
+            {
+                return fault("context_late", "a feature has another context than the collection");
+            }
+        } else if self.settle(bytes, &found)? {
             let Some(right) = self.names.clone() else {
                 return fault("context_missing", "the answer names no context");
             };

@@ -1,7 +1,7 @@
 //! Values on their way: as they are, coarser, or as pseudonyms.
 
 use crate::rules::Filter;
-use crate::scan::{Halt, Scan, Scanner, fault, is_number};
+use crate::scan::{Scan, Scanner, fault, is_number};
 
 /// Deepest nesting of a value that is changed.
 const MAX_DEPTH: u32 = 64;
@@ -13,6 +13,9 @@ pub(crate) enum How {
     Same,
     /// Coordinates keep so many decimals.
     Coarse(u8),
+    /// The same for what must be a place: a text cannot be made coarse and is not shown. In lists of pairs of a value and
+    /// its time (`true`) the time stays.
+    Place(u8, bool),
     /// Each text, number and truth value becomes a pseudonym.
     Pseudonym,
     /// Each text is an entity id and becomes its pseudonym.
@@ -54,7 +57,7 @@ impl Filter {
                     }
                     // The pairs of a temporal list are the second level.
                     let inner = match how {
-                        How::First(_) if depth == 1 && place > 0 => How::Same,
+                        How::First(_) | How::Place(_, true) if depth == 1 && place > 0 => How::Same,
                         How::First(Keyed::Value) if depth == 1 => How::Pseudonym,
                         How::First(Keyed::Id) if depth == 1 => How::Id,
                         other => other,
@@ -71,7 +74,7 @@ impl Filter {
                 match how {
                     How::Pseudonym => put_text(out, &self.pseudonym(&text.decoded()?)),
                     How::Id => put_text(out, &self.pseudonymous_id(&text.decoded()?)),
-                    How::First(_) => return Ok(false),
+                    How::First(_) | How::Place(..) => return Ok(false),
                     How::Same | How::Coarse(_) => text.write(out),
                 }
                 Ok(true)
@@ -81,7 +84,7 @@ impl Filter {
                 match how {
                     How::Pseudonym => put_text(out, &self.pseudonym(raw)),
                     How::Id | How::First(_) => return Ok(false),
-                    How::Same | How::Coarse(_) => out.extend_from_slice(raw),
+                    How::Same | How::Coarse(_) | How::Place(..) => out.extend_from_slice(raw),
                 }
                 Ok(true)
             }
@@ -100,10 +103,12 @@ impl Filter {
             out.push(b':');
             let name = key.decoded()?;
             match how {
-                How::Coarse(decimals) if matches!(&*name, b"coordinates" | b"bbox") => {
-                    coarse(scanner, out, decimals, 0)?
+                How::Coarse(decimals) | How::Place(decimals, _) if matches!(&*name, b"coordinates" | b"bbox") => {
+                    shown &= coarse(scanner, out, decimals, 0)?;
                 }
-                How::Coarse(_) => shown &= self.nested(scanner, out, how, depth + 1)?,
+                How::Coarse(decimals) | How::Place(decimals, _) => {
+                    shown &= self.nested(scanner, out, How::Coarse(decimals), depth + 1)?;
+                }
                 // A list relationship: `{"object": "urn:…"}`.
                 How::Id if &*name == b"object" => shown &= self.nested(scanner, out, how, depth + 1)?,
                 // Keys may be data, and nobody said what they mean.
@@ -119,57 +124,37 @@ impl Filter {
     }
 }
 
-/// Writes coordinates with fewer decimals; anything but numbers within arrays ends the answer.
-fn coarse(scanner: &mut Scanner<'_>, out: &mut Vec<u8>, decimals: u8, depth: u32) -> Scan<()> {
-    if depth > 8 {
-        return fault("answer_too_deep", "the answer is nested too deeply");
-    }
-    match scanner.peek()? {
-        b'[' => {
-            out.push(b'[');
-            let mut first = true;
-            scanner.array(|scanner| {
-                if !std::mem::take(&mut first) {
-                    out.push(b',');
-                }
-                coarse(scanner, out, decimals, depth + 1)
-            })?;
-            out.push(b']');
-            Ok(())
-        }
-        b'{' | b'"' => fault("coordinates_not_readable", "the answer holds coordinates that are not numbers"),
-        _ => {
-            let raw = scanner.value()?;
-            if raw == b"null" {
-                out.extend_from_slice(raw);
-                return Ok(());
+/// Writes coordinates with fewer decimals; `false` when they are anything but numbers within arrays.
+fn coarse(scanner: &mut Scanner<'_>, out: &mut Vec<u8>, decimals: u8, depth: u32) -> Scan<bool> {
+    if scanner.peek()? == b'[' && depth < 8 {
+        let mut shown = true;
+        out.push(b'[');
+        let mut first = true;
+        scanner.array(|scanner| {
+            if !std::mem::take(&mut first) {
+                out.push(b',');
             }
-            out.extend_from_slice(rounded(raw, decimals)?.as_bytes());
+            shown &= coarse(scanner, out, decimals, depth + 1)?;
             Ok(())
-        }
+        })?;
+        out.push(b']');
+        return Ok(shown);
     }
+    let raw = scanner.value()?;
+    let text = if raw == b"null" { Some("null".to_owned()) } else { rounded(raw, decimals) };
+    out.extend(text.iter().flat_map(|text| text.bytes()));
+    Ok(text.is_some())
 }
 
-/// A number with at most so many decimals; one that has no more stays as it is written.
-fn rounded(raw: &[u8], decimals: u8) -> Scan<String> {
-    let text = std::str::from_utf8(raw).unwrap_or_default();
-    if !is_number(raw) {
-        return fault("coordinates_not_readable", "the answer holds coordinates that are not numbers");
-    }
+/// A number with at most so many decimals; one that has no more stays as it is written. `None` for what is no coordinate.
+fn rounded(raw: &[u8], decimals: u8) -> Option<String> {
+    let text = std::str::from_utf8(raw).ok().filter(|_| is_number(raw))?;
     let plain = !text.contains(['e', 'E']);
     let fraction = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
     if plain && fraction <= usize::from(decimals) {
-        return Ok(text.to_owned());
+        return Some(text.to_owned());
     }
-    let number: f64 = text.parse().map_err(|_| {
-        Halt::Fault(Box::new(crate::Fault {
-            code: "coordinates_not_readable",
-            message: "a coordinate is not a number".into(),
-        }))
-    })?;
-    if !number.is_finite() || number.abs() > 1e9 {
-        return fault("coordinates_not_readable", "the answer holds coordinates that are no place");
-    }
+    let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite() && number.abs() < 1e9)?;
     let mut text = format!("{number:.*}", usize::from(decimals));
     if text.contains('.') {
         text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
@@ -177,7 +162,7 @@ fn rounded(raw: &[u8], decimals: u8) -> Scan<String> {
     if text == "-0" {
         text = "0".to_owned();
     }
-    Ok(text)
+    Some(text)
 }
 
 /// Writes a text of plain characters.
@@ -207,6 +192,6 @@ mod tests {
         ] {
             assert_eq!(rounded(text.as_bytes(), decimals).unwrap(), expected, "{text}");
         }
-        assert!(rounded(b"1e300", 2).is_err() && rounded(b"true", 2).is_err());
+        assert_eq!((rounded(b"1e300", 2), rounded(b"true", 2)), (None, None));
     }
 }

@@ -179,6 +179,8 @@ fn attributes_by_shape() {
             json!({"no2": [{"type": "Property", "value": 1, "operator": {"value": "S"}}]}),
             json!({"no2": [{"type": "Property", "value": 1}]}),
         ),
+        (Normalized, json!({"no2": {"type": "Property", "value": 1, "datasetId": {"secret": 1}}}), json!({})),
+        (Concise, json!({"no2": {"values": [[1, "t"]], "operator": "S"}}), json!({})),
         // System members and scope are switched off.
         (Normalized, json!({"createdAt": "t", "modifiedAt": "t", "scope": "/a", "expiresAt": "t"}), json!({})),
     ];
@@ -198,6 +200,21 @@ fn switched_members_coarse_places_and_pseudonyms() {
     assert_eq!(left["location"]["value"]["coordinates"].to_string(), "[[[16.88,41.12],[0,2]]]");
     assert_eq!(left["location"]["value"]["bbox"].to_string(), "[1.23,2]");
     assert_eq!(left["no2"]["value"].to_string(), "1.23456");
+    for unreadable in [
+        json!({"location": {"type": "GeoProperty", "value": "POINT(16.87654 41.12345)"}}),
+        json!({"location": {"type": "GeoProperty", "value": {"type": "Point", "coordinates": "16.87654"}}}),
+        json!({"no2": {"type": "Property", "value": [{"coordinates": {"x": 16.87654}}]}}),
+    ] {
+        assert_eq!(one_with(json!({"coordinateDecimals": 2}), Normalized, unreadable), json!({}));
+    }
+    let series = Answer { temporal: true, ..answer(Shape::Entity, Normalized) };
+    let track = |place: &str| {
+        format!(r#"{{"id":"urn:1","type":"Air","location":{{"type":"GeoProperty","values":[[{place},"2026"]]}}}}"#)
+    };
+    let coarse = json!({"coordinateDecimals": 1});
+    let left = filtered(coarse.clone(), series.clone(), &track(r#"{"type":"Point","coordinates":[1.23,2]}"#)).unwrap();
+    assert!(left.contains(r#"[[{"type":"Point","coordinates":[1.2,2]},"2026"]]"#), "{left}");
+    assert!(!filtered(coarse, series, &track(r#""POINT(1.23 2)""#)).unwrap().contains("1.23"));
     let hidden = json!({"pseudonymousIds": true, "attributes": [{"name": "https://m/no2", "pseudonym": true},
         {"name": "https://m/refDevice"}]});
     let given = json!({"no2": {"type": "Property", "value": "B-X 1"},
@@ -317,6 +334,10 @@ fn geo_json() {
     assert!(filtered(coarse.clone(), hidden, feature).unwrap().contains(r#""geometry":null"#));
     let late = body.replace(CONTEXT, "https://city.example/renamed.jsonld");
     assert_eq!(filtered(coarse.clone(), many.clone(), &late).unwrap_err(), "context_late");
+    for context in [r#"{"no2":"https://m/plate"}"#, r#""https://city.example/renamed.jsonld""#] {
+        let own = body.replace(r#""type":"Feature","#, &format!(r#""type":"Feature","@context":{context},"#));
+        assert!(filtered(coarse.clone(), many.clone(), &own).unwrap_err().starts_with("context_"), "{own}");
+    }
     let without = Answer { context: None, ..many.clone() };
     assert_eq!(filtered(coarse.clone(), without.clone(), &body).unwrap_err(), "context_missing");
     let early = format!(r#"{{"@context":"{CONTEXT}","type":"FeatureCollection","features":[{feature}]}}"#);

@@ -86,6 +86,7 @@ fn attempts_by_path_and_query() {
         ("?type=Air&%74ype=Car", "query_repeated"),
         // Projections.
         ("?attrs=plate", "name_not_admitted"),
+        ("?attrs=name", "name_not_admitted"),
         ("?attrs=no2,plate", "name_not_admitted"),
         ("?attrs=https%3A%2F%2Fm%2Fplate", "name_not_admitted"),
         ("?attrs=", "name_not_admitted"),
@@ -234,6 +235,11 @@ fn attempts_on_what_is_veiled() {
     ] {
         assert!(ask(coarse.clone(), target).is_err(), "{target}");
     }
+    let instances = json!({"attributes": [{"name": "https://m/no2", "datasetIds": ["@none"]}]});
+    for query in ["datasetId=urn:ds:hidden", "attrs=no2", "q=no2>1"] {
+        assert!(ask(instances.clone(), &format!("{ENTITIES}?{query}")).is_err(), "{query}");
+    }
+    assert!(ask(instances, "/ngsi-ld/v1/entities?datasetId=@none&pick=id,type,no2").is_ok());
     let hashed = json!({"attributes": [{"name": "https://m/plate", "pseudonym": true}]});
     assert_eq!(ask(hashed.clone(), "/ngsi-ld/v1/entities?q=plate==%22B%22").unwrap_err(), "name_not_admitted");
     assert_eq!(ask(hashed, "/ngsi-ld/v1/entities?orderBy=plate").unwrap_err(), "name_not_admitted");
