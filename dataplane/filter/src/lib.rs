@@ -8,6 +8,7 @@
 
 mod attribute;
 mod entity;
+mod head;
 mod names;
 mod request;
 mod rules;

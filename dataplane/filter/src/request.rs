@@ -6,6 +6,7 @@
 use policy_plan::{Member, Refusal};
 
 use crate::Fault;
+use crate::head::{CONTEXT_RELATION, accept, contexts};
 use crate::names::{Names, is_core};
 use crate::rules::Filter;
 use crate::scan::Halt;
@@ -14,7 +15,6 @@ use crate::stream::{Answer, Representation, Shape};
 
 /// The core context that is asked for when the selection lists no context.
 const CORE: &str = "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.8.jsonld";
-const CONTEXT_RELATION: &str = "http://www.w3.org/ns/json-ld#context";
 
 /// A request as it came.
 #[derive(Debug, Clone, Copy)]
@@ -419,52 +419,6 @@ fn place(path: &str) -> Result<(bool, Option<String>), Refusal> {
         ["entities", id] if !id.is_empty() => Ok((temporal, Some((*id).to_owned()))),
         _ => Err(refusal("path_not_admitted", "only entities can be read where an agreement selects what is shown")),
     }
-}
-
-/// The one media type that the broker is asked for.
-fn accept(given: Option<&str>, temporal: bool, single: bool) -> Result<&'static str, Refusal> {
-    let Some(given) = given.filter(|given| !given.trim().is_empty()) else { return Ok("application/json") };
-    for item in given.split(',') {
-        let mut parts = item.split(';').map(str::trim);
-        let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-        if parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000")) {
-            continue;
-        }
-        match media.as_str() {
-            "application/json" | "*/*" | "application/*" => return Ok("application/json"),
-            "application/ld+json" => return Ok("application/ld+json"),
-            "application/geo+json" if !temporal => return Ok("application/geo+json"),
-            "application/x-ndjson" if !single => return Ok("application/x-ndjson"),
-            "application/ndjson" if !single => return Ok("application/ndjson"),
-            _ => {}
-        }
-    }
-    Err(refusal("representation_not_admitted", "none of the accepted media types can be read by the agreement's rules"))
-}
-
-/// The targets of the context links in a `Link` header.
-fn contexts(header: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut rest = header;
-    while let Some((_, after)) = rest.split_once('<') {
-        let Some((target, after)) = after.split_once('>') else { break };
-        // The parameters end at the next comma outside of quotes.
-        let mut quoted = false;
-        let end = after.find(|c| {
-            quoted ^= c == '"';
-            c == ',' && !quoted
-        });
-        let (parameters, next) = after.split_at(end.unwrap_or(after.len()));
-        let relations = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
-        let is_context = relations.filter(|(name, _)| name.trim().eq_ignore_ascii_case("rel")).any(|(_, value)| {
-            value.trim().trim_matches('"').split_ascii_whitespace().any(|relation| relation == CONTEXT_RELATION)
-        });
-        if is_context {
-            found.push(target.to_owned());
-        }
-        rest = next;
-    }
-    found
 }
 
 /// The selection's id patterns as a regular expression.
