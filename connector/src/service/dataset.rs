@@ -1,7 +1,7 @@
 //! What a row of `dataset` says beside its title: description, keywords, further DCAT members, distributions, source and
 //! admission. Kept as JSON, checked when an operator writes it.
 
-use policy_plan::{Admission, Source};
+use policy_plan::{Admission, Selection, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
@@ -10,6 +10,8 @@ use super::{ServiceError, ServiceResult};
 
 /// The format of a distribution that a consumer pulls over HTTP.
 pub(crate) const HTTP_PULL: &str = "HttpData-PULL";
+/// How the format of a distribution ends that a provider pushes.
+const PUSH: &str = "PUSH";
 
 /// Longest text for people, in bytes.
 pub(crate) const MAX_TEXT_BYTES: usize = 8 * 1024;
@@ -17,6 +19,8 @@ pub(crate) const MAX_TEXT_BYTES: usize = 8 * 1024;
 const MAX_ITEMS: usize = 100;
 /// Longest keyword, format, name or pattern, in bytes.
 const MAX_NAME_BYTES: usize = 512;
+/// Longest selection in JSON, in bytes; it travels within each plan.
+const MAX_SELECTION_BYTES: usize = 128 * 1024;
 
 /// Paths of an NGSI-LD broker that are admitted when the operator names none: reading entities and what describes them.
 const NGSI_LD_PATHS: &[&str] = &[
@@ -65,6 +69,9 @@ pub(crate) struct DatasetBody {
     pub source: Source,
     /// Which requests a flow admits.
     pub admission: Admission,
+    /// What of NGSI-LD entities a flow may show; everything when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
 }
 
 /// One way of having a dataset.
@@ -109,7 +116,25 @@ impl DatasetBody {
         }
         check_names("distributions", self.distributions.iter().map(|distribution| distribution.format.as_str()))?;
         check_source(&self.source)?;
-        check_admission(&self.admission)
+        check_admission(&self.admission)?;
+        self.selection.as_ref().map_or(Ok(()), |selection| self.check_selection(selection))
+    }
+
+    fn check_selection(&self, selection: &Selection) -> ServiceResult<()> {
+        selection.check().map_err(|(member, why)| bad(&format!("selection.{member}"), why))?;
+        if selection.pseudonym_key.is_some() {
+            return Err(bad("selection.pseudonymKey", "is made for each agreement and cannot be given"));
+        }
+        if serde_json::to_vec(selection).map_err(ServiceError::internal)?.len() > MAX_SELECTION_BYTES {
+            return Err(bad("selection", format_args!("is longer than {MAX_SELECTION_BYTES} bytes")));
+        }
+        if matches!(self.source, Source::Files { .. }) {
+            return Err(bad("selection", "needs an HTTP source with an NGSI-LD interface"));
+        }
+        if self.distributions.iter().any(|distribution| distribution.format.to_ascii_uppercase().ends_with(PUSH)) {
+            return Err(bad("selection", "cannot be enforced on a distribution that is pushed"));
+        }
+        Ok(())
     }
 }
 
@@ -265,7 +290,8 @@ mod tests {
             "properties": {"dct:license": "https://creativecommons.org/licenses/by/4.0/", "version": 3},
             "distributions": [{"format": "HttpData-PULL"}],
             "source": {"http": {"baseUrl": "http://127.0.0.1:1026/broker", "credential": "orion"}},
-            "admission": {"methods": ["GET"], "paths": ["/ngsi-ld/v1/entities/**"], "query": [{"name": "type"}]}
+            "admission": {"methods": ["GET"], "paths": ["/ngsi-ld/v1/entities/**"], "query": [{"name": "type"}]},
+            "selection": {"types": ["https://m/Air"], "attributes": [{"name": "https://m/no2"}], "pseudonymKey": null}
         })
     }
 
@@ -333,6 +359,16 @@ mod tests {
             ("/keywords", json!(["a\nb"]), "keywords"),
             ("/keywords", json!(vec!["x".repeat(600)]), "keywords"),
             ("/description", json!("x".repeat(MAX_TEXT_BYTES + 1)), "description"),
+            ("/selection", json!({"types": ["Thing"], "attributes": []}), "selection.types"),
+            ("/selection", json!({"types": [], "attributes": []}), "selection.types"),
+            ("/selection/pseudonymKey", json!("ab".repeat(32)), "selection.pseudonymKey"),
+            (
+                "/selection/attributes",
+                json!([{"name": "https://m/".to_owned() + &"x".repeat(3000)}]),
+                "selection.attributes",
+            ),
+            ("/distributions", json!([{"format": "HttpData-PUSH"}]), "selection"),
+            ("/source", json!({"files": {"root": "open", "path": ""}}), "selection"),
             ("/properties", json!({"@id": "x"}), "properties"),
             ("/properties", json!({"odrl:hasPolicy": []}), "properties"),
             ("/properties", json!({"http://www.w3.org/ns/dcat#distribution": []}), "properties"),

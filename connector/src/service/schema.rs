@@ -50,3 +50,45 @@ pub(crate) fn admission() -> RefOr<Schema> {
         .required("paths")
         .into()
 }
+
+/// Schema of [`policy_plan::Selection`].
+pub(crate) fn selection() -> RefOr<Schema> {
+    let switch = |text: &str| ObjectBuilder::new().schema_type(SchemaType::new(Type::Boolean)).description(Some(text));
+    let number = |text: &str| ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer)).description(Some(text));
+    let attribute = ObjectBuilder::new()
+        .property("name", text("Expanded name"))
+        .property(
+            "subAttributes",
+            texts("Expanded names of attributes of this attribute that pass; none when left out"),
+        )
+        .property("languages", texts("Languages that pass, `@none` among them; all when left out"))
+        .property("datasetIds", texts("Instances that pass by `datasetId`, `@none` among them; all when left out"))
+        .property("pseudonym", switch("The values become pseudonyms of the agreement"))
+        .required("name");
+    let terms = ObjectBuilder::new().description(Some("Terms and what they expand to"));
+    let context = ObjectBuilder::new()
+        .property("url", text("Its address"))
+        .property("terms", terms)
+        .required("url")
+        .required("terms");
+    ObjectBuilder::new()
+        .description(Some("What of NGSI-LD entities is shown; whatever is not named is removed"))
+        .property("types", texts("Expanded entity types"))
+        .property("ids", texts("Patterns of entity ids, `*` for any characters; any id when left out"))
+        .property("attributes", ArrayBuilder::new().items(attribute).description(Some("Attributes that pass")))
+        .property("members", texts("Members beside the values that pass, such as `observedAt` or `modifiedAt`"))
+        .property(
+            "contexts",
+            ArrayBuilder::new().items(context).description(Some("Contexts that answers may be written in")),
+        )
+        .property("assumedContext", text("Address of the context of an answer that names none"))
+        .property("coordinateDecimals", number("Decimals that coordinates keep"))
+        .property(
+            "pseudonymousIds",
+            switch("Entity ids and targets of relationships become pseudonyms of the agreement"),
+        )
+        .property("maxEntityBytes", number("Longest entity in bytes; 1048576 when left out"))
+        .required("types")
+        .required("attributes")
+        .into()
+}

@@ -1,5 +1,6 @@
 //! Plans as compact JWS (RFC 7515), signed with Ed25519 (RFC 8037).
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
@@ -8,7 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::EnforcementPlan;
+use crate::{EnforcementPlan, PseudonymKey};
 
 /// The `typ` of a plan's header; a JWS made for anything else is refused.
 pub const PLAN_TYPE: &str = "hansa-plan+jwt";
@@ -100,6 +101,20 @@ impl PlanSigner {
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
+    }
+
+    /// The key of an agreement's pseudonyms: the same as long as the signer is the same, and of use for no other agreement.
+    #[must_use]
+    pub fn pseudonym_key(&self, agreement_id: &str) -> PseudonymKey {
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, &self.pkcs8);
+        let mut context = hmac::Context::with_key(&secret);
+        context.update(b"hansa pseudonyms of the agreement\0");
+        context.update(agreement_id.as_bytes());
+        let mut bytes = [0_u8; 32];
+        for (place, byte) in bytes.iter_mut().zip(context.sign().as_ref()) {
+            *place = *byte;
+        }
+        PseudonymKey::new(bytes)
     }
 
     /// The public key as a JWK set (RFC 7517), for [`PlanVerifier::from_jwks`].

@@ -216,3 +216,14 @@ fn key_sets_without_a_usable_key_are_refused() {
         assert!(matches!(PlanVerifier::from_jwks(&jwks), Err(PlanError::Key(_))), "{jwks}");
     }
 }
+
+#[test]
+fn keys_of_pseudonyms_belong_to_one_signer_and_one_agreement() {
+    let signer = PlanSigner::generate().unwrap();
+    let again = PlanSigner::from_pkcs8(signer.to_pkcs8()).unwrap();
+    let key = signer.pseudonym_key("urn:uuid:1");
+    assert_eq!(key, again.pseudonym_key("urn:uuid:1"));
+    assert_ne!(key, signer.pseudonym_key("urn:uuid:2"));
+    assert_ne!(key, PlanSigner::generate().unwrap().pseudonym_key("urn:uuid:1"));
+    assert!(key.bytes().is_some());
+}

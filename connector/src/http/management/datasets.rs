@@ -2,7 +2,7 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, delete, get, post, put};
-use policy_plan::{Admission, Source, instant_text};
+use policy_plan::{Admission, Selection, Source, instant_text};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -41,6 +41,10 @@ pub(super) struct DatasetView {
     /// Which requests are admitted.
     #[schema(schema_with = schema::admission)]
     admission: Admission,
+    /// What of NGSI-LD entities is shown; everything when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::selection)]
+    selection: Option<Selection>,
     /// When it was added.
     created_at: String,
     /// When it was last changed.
@@ -63,6 +67,7 @@ impl Shown for dataset::Entity {
             distributions: body.distributions,
             source: body.source,
             admission: body.admission,
+            selection: body.selection,
             created_at: instant_text(row.created_at),
             updated_at: instant_text(row.updated_at),
         })

@@ -1,7 +1,7 @@
 //! Datasets, as operators write them.
 
 use async_trait::async_trait;
-use policy_plan::{Admission, Source};
+use policy_plan::{Admission, Selection, Source};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -51,6 +51,9 @@ pub(crate) struct DatasetInput {
     /// NGSI-LD broker.
     #[schema(schema_with = schema::admission)]
     admission: Option<Admission>,
+    /// What of NGSI-LD entities is shown; everything when left out.
+    #[schema(schema_with = schema::selection)]
+    selection: Option<Selection>,
 }
 
 #[async_trait]
@@ -78,6 +81,7 @@ impl Resource for dataset::Entity {
             distributions: input.distributions.unwrap_or_else(pull),
             source: input.source,
             admission,
+            selection: input.selection,
         };
         body.check()?;
         Ok(dataset::Model {

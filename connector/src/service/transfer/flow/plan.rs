@@ -1,7 +1,7 @@
 //! What a flow admits, for the data plane to enforce.
 
 use dsp_protocol::Role;
-use policy_plan::{Admission, Conflict, EnforcementPlan, Expr, Residual, ResidualRule, Truth};
+use policy_plan::{Admission, Conflict, EnforcementPlan, Expr, Residual, ResidualRule, Selection, Truth};
 use serde_json::Value;
 
 use crate::app::App;
@@ -19,7 +19,7 @@ use crate::store::{agreements, dataset, now_ms, registry};
 pub(super) async fn plan(app: &App, row: &Model) -> ServiceResult<EnforcementPlan> {
     let db = app.store.reads();
     let provider = role(row) == Role::Provider;
-    let (rules, source, admission) = if provider {
+    let (rules, source, admission, selection) = if provider {
         let agreement = agreements::find(db, app.context(), "provider", &row.agreement_id).await?;
         let agreement = agreement.ok_or_else(|| ServiceError::internal("a transfer has lost its agreement"))?;
         let body = registry::find::<dataset::Entity>(db, app.context(), &row.dataset_id).await?;
@@ -27,9 +27,10 @@ pub(super) async fn plan(app: &App, row: &Model) -> ServiceResult<EnforcementPla
             ServiceError::operator("dataset_gone", format!("dataset `{}` has been removed", row.dataset_id))
         })?;
         let body = DatasetBody::parse(&body.body).map_err(ServiceError::internal)?;
-        (residual(app, row, &agreement.body)?, Some(body.source), body.admission)
+        let selection = body.selection.map(|selection| keyed(app, row, selection));
+        (residual(app, row, &agreement.body)?, Some(body.source), body.admission, selection)
     } else {
-        (open_rules(), None, any_request())
+        (open_rules(), None, any_request(), None)
     };
     let (us, them) = (app.participant.clone(), row.counter_party.clone());
     let (provider, consumer) = if provider { (us, them) } else { (them, us) };
@@ -43,9 +44,15 @@ pub(super) async fn plan(app: &App, row: &Model) -> ServiceResult<EnforcementPla
         rules,
         source,
         admission,
-        selection: None,
+        selection,
         max_token_seconds: app.config.transfer.token_lifetime_s,
     })
+}
+
+/// The selection with the key of this agreement's pseudonyms, where it needs one.
+fn keyed(app: &App, row: &Model, mut selection: Selection) -> Selection {
+    selection.pseudonym_key = selection.needs_key().then(|| app.signer.pseudonym_key(&row.agreement_id));
+    selection
 }
 
 fn residual(app: &App, row: &Model, agreement: &str) -> ServiceResult<Residual> {
@@ -67,4 +74,29 @@ fn open_rules() -> Residual {
 fn any_request() -> Admission {
     let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
     Admission { methods: methods.map(str::to_owned).to_vec(), paths: vec!["/**".to_owned()], query: None }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::service::transfer::receive::blank;
+
+    #[tokio::test]
+    async fn a_selection_gets_the_key_of_its_agreement_when_it_needs_one() {
+        let (_folder, app) = crate::testing::app().await;
+        let mut row = blank(&app, "provider", "urn:uuid:1".to_owned(), "did:web:them.example", "http://127.0.0.1:1");
+        let selection = json!({"types": ["https://m/Air"], "attributes": [{"name": "https://m/no2"}]});
+        let plain: Selection = serde_json::from_value(selection).unwrap();
+        assert_eq!(keyed(&app, &row, plain.clone()), plain);
+        let veiled = Selection { pseudonymous_ids: true, ..plain };
+        row.agreement_id = "urn:uuid:a".to_owned();
+        let first = keyed(&app, &row, veiled.clone()).pseudonym_key.unwrap();
+        assert_eq!(keyed(&app, &row, veiled.clone()).pseudonym_key.unwrap(), first);
+        row.agreement_id = "urn:uuid:b".to_owned();
+        assert_ne!(keyed(&app, &row, veiled).pseudonym_key.unwrap(), first);
+    }
 }
