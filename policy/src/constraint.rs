@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::calendar::{self, Clock, Zone};
+use crate::dialect;
 use crate::error::{At, PolicyError};
 use crate::json::{is_list, items, members, name, not_understood};
 use crate::model::{Atom, Condition, MAX_COMPARISON_TEXT, Scalar, clipped};
@@ -79,7 +80,9 @@ fn atom(members: &[(&str, &Value)], reading: Reading, at: &At) -> Result<Conditi
             "operator" | "operand" => {
                 let given = name(value, &here)?;
                 let known = Operator::parse(&given).ok_or_else(|| {
-                    PolicyError::new("operator_unknown", &here, format!("the operator `{given}` is not known"))
+                    let reason = dialect::refused_operator(&given);
+                    let reason = reason.unwrap_or_else(|| format!("the operator `{given}` is not known"));
+                    PolicyError::new("operator_unknown", &here, reason)
                 })?;
                 if operator.replace(known).is_some() {
                     return Err(PolicyError::new("member_twice", &here, "the operator is given twice"));

@@ -19,6 +19,7 @@ mod compile;
 mod constraint;
 mod context;
 mod decision;
+mod dialect;
 mod document;
 mod duties;
 mod error;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::constraint::conditions;
+use crate::dialect::ANYBODY;
 use crate::error::{At, PolicyError};
 use crate::json::{items, members, name, not_understood};
 use crate::model::{Atom, Condition, Duty, DutyRole, Kind, MAX_COMPARISON_TEXT, MAX_RULE_TEXT, Rule, Scalar, clipped};
@@ -117,6 +118,10 @@ pub(crate) fn rule(
         None => Vec::new(),
     };
     let mut parts = Vec::new();
+    // Everybody, unless a condition says for whom of them.
+    if assignees.iter().any(|party| party.is_plain() && party.name.as_deref() == Some(ANYBODY)) {
+        assignees.clear();
+    }
     if !assignees.is_empty() && kind != Kind::Obligation {
         parts.push(among(&Left::Recipient, &assignees, "assignee"));
     }

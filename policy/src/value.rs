@@ -2,6 +2,7 @@
 
 use serde_json::{Number, Value};
 
+use crate::dialect;
 use crate::error::{At, PolicyError};
 use crate::instant::{Moment, after_agreement, duration, moment};
 use crate::json::MAX_NAME_BYTES;
@@ -41,6 +42,9 @@ pub(crate) fn right(value: &Value, data_type: Option<&str>, left: &Left, at: &At
         }
         _ => (value, data_type),
     };
+    if let Some(reason) = value.as_str().and_then(dialect::refused_right) {
+        return Err(bad(reason));
+    }
     let is_time = matches!(left, Left::DateTime);
     let scalar = match (value, data_type.map(local_type).transpose().map_err(bad)?) {
         (Value::String(text), _) if text.len() > MAX_NAME_BYTES => return Err(bad("the value is too long".to_owned())),

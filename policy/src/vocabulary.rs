@@ -1,6 +1,7 @@
 //! Terms of the ODRL vocabulary 2.2 in their short, prefixed and full spellings.
 
 use crate::calendar::{Clock, Dial, Zone};
+use crate::dialect;
 
 /// Namespace of the ODRL vocabulary.
 pub(crate) const ODRL: &str = "http://www.w3.org/ns/odrl/2/";
@@ -365,7 +366,10 @@ pub(crate) fn left_operand(name: &str, reading: Reading) -> Result<Left, String>
                 }
                 Left::Claim { name: short.to_owned(), path }
             }
-            None if is_foreign(name) => Left::Claim { name: name.to_owned(), path: vec![name.to_owned()] },
+            None if is_foreign(name) => match dialect::left_operand(name) {
+                Some(known) => return known,
+                None => Left::Claim { name: name.to_owned(), path: vec![name.to_owned()] },
+            },
             None => return Err(format!("the left operand `{short}` is not known; supported are {SUPPORTED}")),
         },
     })
