@@ -395,3 +395,73 @@ fn what_is_not_understood_ends_the_answer() {
     let mut stream = Stream::new(&filter, answer(Shape::Entities, Representation::Normalized)).unwrap();
     assert_eq!(stream.push(&invalid, &mut Vec::new()).unwrap_err().code, "answer_not_json");
 }
+
+/// A canary wherever something hidden can stand, in each representation that a broker could answer with, whatever was asked for.
+#[test]
+fn canaries_on_every_road() {
+    let secret = json!({"type": "Property", "value": "CANARY"});
+    let hidden = [
+        ("plate", secret.clone()),
+        ("plate", json!("CANARY")),
+        ("plate", json!([secret, "CANARY"])),
+        ("https://m/plate", json!({"value": "CANARY"})),
+        ("no2", json!({"type": "Property", "value": 1, "operator": secret})),
+        ("no2", json!({"type": "Property", "value": 1, "operator": "CANARY"})),
+        ("no2", json!({"type": "Property", "value": 1, "https://m/plate": ["CANARY"]})),
+        ("no2", json!({"type": "Property", "value": 1, "accuracy": {"type": "Property", "value": 1, "by": secret}})),
+        ("no2", json!({"type": "Property", "value": 1, "previousValue": "CANARY"})),
+        ("no2", json!({"type": "Property", "value": 1, "ngsildproof": {"proof": "CANARY"}})),
+        (
+            "no2",
+            json!({"type": "Property", "value": 1, "createdAt": "CANARY", "modifiedAt": "CANARY", "deletedAt": "CANARY"}),
+        ),
+        ("no2", json!({"type": "Property", "value": 1, "instanceId": "urn:CANARY", "expiresAt": "CANARY"})),
+        ("no2", json!({"type": "Property", "value": 1, "unitCode": {"type": "Property", "value": "CANARY"}})),
+        ("no2", json!({"type": "Property", "value": 1, "max": [["CANARY", "a", "b"]], "totalCount": [["CANARY"]]})),
+        ("no2", json!([{"type": "Property", "value": 1, "plate": secret}, {"type": "Property", "value": 2}])),
+        ("refDevice", json!({"type": "Relationship", "object": "urn:d", "entity": {"id": "urn:d", "plate": secret}})),
+        ("refDevice", json!({"type": "ListRelationship", "objectList": [{"object": "urn:d"}], "entityList": [secret]})),
+        (
+            "speed",
+            json!([{"type": "Property", "value": 1}, {"type": "Property", "value": "CANARY", "datasetId": "urn:ds:b"}]),
+        ),
+        ("speed", json!({"type": "Property", "value": "CANARY", "datasetId": "urn:ds:b"})),
+        ("name", json!({"type": "LanguageProperty", "languageMap": {"en": "x", "it": "CANARY"}})),
+        ("name", json!({"type": "Property", "value": "CANARY", "lang": "it"})),
+        ("name", json!({"type": "LanguageProperty", "languageMaps": [[{"languageMap": {"it": "CANARY"}}, "t"]]})),
+        ("scope", json!(["/CANARY"])),
+        ("createdAt", json!("CANARY")),
+        ("modifiedAt", json!("CANARY")),
+        ("expiresAt", json!("CANARY")),
+        ("bbox", json!(["CANARY"])),
+        ("properties", json!({"no2": "CANARY"})),
+        ("title", json!({"type": "Property", "value": "CANARY"})),
+    ];
+    for (name, value) in hidden {
+        for representation in [Representation::Normalized, Representation::Concise, Representation::Simplified] {
+            for temporal in [false, true] {
+                let mut entity = json!({"id": "urn:ngsi-ld:Air:1", "type": ["Air", "CANARYType"]});
+                entity[name] = value.clone();
+                let with = |shape| Answer { temporal, ..answer(shape, representation) };
+                let feature = json!({"type": "Feature", "id": "urn:1", "geometry": null, "properties": entity,
+                    "bbox": ["CANARY"], "foreign": "CANARY"});
+                let collection = json!({"type": "FeatureCollection", "features": [feature], "foreign": "CANARY"});
+                let line = format!("{entity}\n");
+                for (shape, body) in [
+                    (Shape::Entity, entity.to_string()),
+                    (Shape::Entities, json!([entity]).to_string()),
+                    (Shape::Feature, feature.to_string()),
+                    (Shape::Features, collection.to_string()),
+                    (Shape::Lines, line),
+                ] {
+                    let left = run(selection(json!({})), with(shape), &body, 50).unwrap();
+                    assert!(left.contains("Air"), "the entity itself is shown: {left}");
+                    assert!(
+                        !left.contains("CANARY"),
+                        "{shape:?} {representation:?} temporal {temporal}: {body} gave {left}"
+                    );
+                }
+            }
+        }
+    }
+}
