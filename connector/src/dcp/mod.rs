@@ -34,7 +34,7 @@ use identity::{Clock, Fetch, SystemClock};
 
 pub(crate) use key_home::KeyHome;
 pub(crate) use keys::OwnKeys;
-pub(crate) use trust::StoredTrust;
+use trust::{Reread, Stored};
 pub(crate) use watch::run as watch;
 
 use crate::config::Config;
@@ -77,7 +77,7 @@ pub(crate) struct DcpServices {
     /// Whom we believe.
     pub trust: Arc<dyn TrustedIssuers>,
     /// The part of it that operators change.
-    pub stored_trust: Arc<StoredTrust>,
+    pub stored_trust: Arc<Reread<Stored>>,
     /// Presents our credentials and takes new ones.
     pub holder: Holder,
     /// Issues, where there is anything to issue.
@@ -115,7 +115,7 @@ impl DcpServices {
             },
         ));
         keys.publish(&resolver)?;
-        let stored_trust = StoredTrust::new(store.clone(), DEFAULT_CONTEXT);
+        let stored_trust = Arc::new(Reread::new(Stored { store: store.clone(), context: DEFAULT_CONTEXT }));
         let trust = trusted(config, &fetch, &clock, stored_trust.clone())?;
         let replay = Arc::new(ReplayMemory::new(MAX_REPLAY));
         let leeway = settings.clock_leeway_s;
@@ -242,13 +242,13 @@ fn trusted(
     config: &Config,
     fetch: &Arc<dyn Fetch>,
     clock: &Arc<dyn Clock>,
-    stored: Arc<StoredTrust>,
+    stored: Arc<Reread<Stored>>,
 ) -> Result<Arc<dyn TrustedIssuers>, String> {
     let settings = &config.identity;
     let fixed = IssuerList::new(trust::of_config(&settings.trusted_issuers)).map_err(|error| error.to_string())?;
     let mut lists: Vec<Arc<dyn TrustedIssuers>> = vec![Arc::new(fixed), stored];
     if let Some(path) = &settings.trusted_issuers_file {
-        lists.push(Arc::new(trust::FileTrust::new(path.clone())));
+        lists.push(Arc::new(Reread::new(trust::InFile(path.clone()))));
     }
     if let Some(url) = &settings.trusted_issuers_registry {
         lists.push(Arc::new(IssuerRegistry::new(fetch.clone(), clock.clone(), url.clone(), REGISTRY_TTL_S)));

@@ -1,7 +1,7 @@
 //! Whom we believe: the configuration, a file that is read again when it changes, what operators added, and a registry.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
@@ -26,129 +26,155 @@ pub(crate) fn issuer(did: &str, types: &[String], claims: &[String]) -> TrustedI
     TrustedIssuer { did: did.to_owned(), credentials: types.iter().map(entry).collect() }
 }
 
-/// A list that is read again from its source from time to time.
-struct Reread<T> {
-    list: IssuerList,
-    seen: Mutex<Option<(Instant, T)>>,
+/// Where a list comes from.
+#[async_trait]
+pub(crate) trait Source: Send + Sync {
+    /// What tells one state of the list from another; a state without one is always read.
+    type Version: Clone + PartialEq + Send + Sync;
+    /// What it is called in an error.
+    const NAME: &'static str;
+    /// The state that it is in.
+    ///
+    /// # Errors
+    /// What keeps it from being known.
+    async fn version(&self) -> Result<Option<Self::Version>, String>;
+    /// The list.
+    ///
+    /// # Errors
+    /// What keeps it from being read.
+    async fn read(&self) -> Result<Vec<TrustedIssuer>, String>;
 }
 
-impl<T: Clone + PartialEq> Reread<T> {
-    fn new() -> Self {
-        Self { list: IssuerList::default(), seen: Mutex::new(None) }
+/// A list that is read again from its source when that has changed. One that cannot be read trusts nobody.
+pub(crate) struct Reread<S: Source> {
+    source: S,
+    list: IssuerList,
+    seen: Mutex<Option<(Instant, Option<S::Version>)>>,
+}
+
+impl<S: Source> Reread<S> {
+    /// The source is read when it is first asked.
+    pub(crate) fn new(source: S) -> Self {
+        Self { source, list: IssuerList::default(), seen: Mutex::new(None) }
     }
 
-    /// What was seen last, unless it is time to look again.
-    fn fresh(&self) -> bool {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.as_ref().is_some_and(|(at, _)| at.elapsed() < LOOK_AGAIN)
-    }
-
-    fn is(&self, now: &T) -> bool {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.as_ref().is_some_and(|(_, known)| known == now)
-    }
-
-    fn saw(&self, what: T) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), what));
-    }
-
-    fn forget(&self) {
+    /// Looks at the source at the next question, whenever it was seen last.
+    pub(crate) fn forget(&self) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    async fn current(&self) -> Result<&IssuerList, CredentialError> {
+        self.refresh().await.map_err(|what| {
+            tracing::error!(%what, "{} cannot be used", S::NAME);
+            unavailable(&format!("{} cannot be used", S::NAME))
+        })?;
+        Ok(&self.list)
+    }
+
+    async fn refresh(&self) -> Result<(), String> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if seen.as_ref().is_some_and(|(at, _)| at.elapsed() < LOOK_AGAIN) {
+            return Ok(());
+        }
+        let version = self.source.version().await?;
+        if version.is_none() || seen.is_none_or(|(_, known)| known != version) {
+            self.list.replace(self.source.read().await?).map_err(|error| error.to_string())?;
+        }
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), version));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl<S: Source> TrustedIssuers for Reread<S> {
+    async fn check(&self, issuer: &str, types: &[String]) -> Result<(), CredentialError> {
+        self.current().await?.check(issuer, types).await
+    }
+
+    async fn claims(&self, issuer: &str, types: &[String]) -> Option<Vec<String>> {
+        match self.current().await {
+            Ok(list) => list.claims(issuer, types).await,
+            Err(_said) => Some(Vec::new()),
+        }
     }
 }
 
 /// The issuers of a file.
-pub(crate) struct FileTrust {
-    path: PathBuf,
-    kept: Reread<Option<(SystemTime, u64)>>,
-}
-
-impl FileTrust {
-    /// The file is read when it is first asked.
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, kept: Reread::new() }
-    }
-
-    async fn current(&self) -> Result<&IssuerList, CredentialError> {
-        if self.kept.fresh() {
-            return Ok(&self.kept.list);
-        }
-        let failed = |what: &dyn std::fmt::Display| {
-            tracing::error!(file = %self.path.display(), %what, "the file of trusted issuers cannot be used");
-            unavailable("the file of trusted issuers cannot be used")
-        };
-        let about = tokio::fs::metadata(&self.path).await.map_err(|error| failed(&error))?;
-        let version = about.modified().ok().map(|modified| (modified, about.len()));
-        if version.is_none() || !self.kept.is(&version) {
-            let bytes = tokio::fs::read(&self.path).await.map_err(|error| failed(&error))?;
-            let issuers = TrustedIssuer::parse_list(&bytes).map_err(|error| failed(&error))?;
-            self.kept.list.replace(issuers).map_err(|error| failed(&error))?;
-        }
-        self.kept.saw(version);
-        Ok(&self.kept.list)
-    }
-}
+pub(crate) struct InFile(pub PathBuf);
 
 #[async_trait]
-impl TrustedIssuers for FileTrust {
-    async fn check(&self, issuer: &str, types: &[String]) -> Result<(), CredentialError> {
-        self.current().await?.check(issuer, types).await
+impl Source for InFile {
+    type Version = (SystemTime, u64);
+    const NAME: &'static str = "the file of trusted issuers";
+
+    async fn version(&self) -> Result<Option<Self::Version>, String> {
+        let about = tokio::fs::metadata(&self.0).await.map_err(|error| format!("{}: {error}", self.0.display()))?;
+        Ok(about.modified().ok().map(|modified| (modified, about.len())))
     }
 
-    async fn claims(&self, issuer: &str, types: &[String]) -> Option<Vec<String>> {
-        match self.current().await {
-            Ok(list) => list.claims(issuer, types).await,
-            Err(_said) => Some(Vec::new()),
-        }
+    async fn read(&self) -> Result<Vec<TrustedIssuer>, String> {
+        let bytes = tokio::fs::read(&self.0).await.map_err(|error| format!("{}: {error}", self.0.display()))?;
+        TrustedIssuer::parse_list(&bytes).map_err(|error| format!("{}: {error}", self.0.display()))
     }
 }
 
 /// The issuers that operators added.
-pub(crate) struct StoredTrust {
-    store: Store,
-    context: &'static str,
-    kept: Reread<()>,
-}
-
-impl StoredTrust {
-    /// The rows are read when they are first asked for.
-    pub(crate) fn new(store: Store, context: &'static str) -> Arc<Self> {
-        Arc::new(Self { store, context, kept: Reread::new() })
-    }
-
-    /// Reads the rows again at the next question.
-    pub(crate) fn forget(&self) {
-        self.kept.forget();
-    }
-
-    async fn current(&self) -> Result<&IssuerList, CredentialError> {
-        if self.kept.fresh() {
-            return Ok(&self.kept.list);
-        }
-        let failed = |what: &dyn std::fmt::Display| {
-            tracing::error!(%what, "the stored trusted issuers cannot be used");
-            unavailable("the stored trusted issuers cannot be used")
-        };
-        let rows = registry::all::<trusted_issuer::Entity>(&self.store, self.context).await;
-        let rows = rows.map_err(|error| failed(&error))?;
-        let list = |text: &str| serde_json::from_str::<Vec<String>>(text).unwrap_or_default();
-        let issuers = rows.iter().map(|row| issuer(&row.id, &list(&row.types), &list(&row.claims))).collect();
-        self.kept.list.replace(issuers).map_err(|error| failed(&error))?;
-        self.kept.saw(());
-        Ok(&self.kept.list)
-    }
+pub(crate) struct Stored {
+    /// Where they are kept.
+    pub store: Store,
+    /// Whose they are.
+    pub context: &'static str,
 }
 
 #[async_trait]
-impl TrustedIssuers for StoredTrust {
-    async fn check(&self, issuer: &str, types: &[String]) -> Result<(), CredentialError> {
-        self.current().await?.check(issuer, types).await
+impl Source for Stored {
+    type Version = ();
+    const NAME: &'static str = "the stored list of trusted issuers";
+
+    async fn version(&self) -> Result<Option<()>, String> {
+        Ok(None)
     }
 
-    async fn claims(&self, issuer: &str, types: &[String]) -> Option<Vec<String>> {
-        match self.current().await {
-            Ok(list) => list.claims(issuer, types).await,
-            Err(_said) => Some(Vec::new()),
-        }
+    async fn read(&self) -> Result<Vec<TrustedIssuer>, String> {
+        let rows = registry::all::<trusted_issuer::Entity>(&self.store, self.context).await;
+        let rows = rows.map_err(|error| error.to_string())?;
+        let list = |text: &str| serde_json::from_str::<Vec<String>>(text).map_err(|error| error.to_string());
+        rows.iter().map(|row| Ok(issuer(&row.id, &list(&row.types)?, &list(&row.claims)?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(name: &str) -> Vec<String> {
+        vec![name.to_owned()]
+    }
+
+    #[tokio::test]
+    async fn a_file_of_issuers_is_read_again_when_it_changes_and_trusts_nobody_when_it_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("issuers.json");
+        let write = |kind: &str| {
+            let text = format!(
+                r#"{{"issuers": [{{"did": "did:web:authority.example", "credentials": [{{"type": "{kind}"}}]}}]}}"#
+            );
+            std::fs::write(&path, text).unwrap();
+        };
+        let trust = Reread::new(InFile(path.clone()));
+        let check = async |kind: &str| trust.check("did:web:authority.example", &names(kind)).await;
+        assert_eq!(check("AType").await.unwrap_err().code(), "trust_unavailable", "there is no file yet");
+        write("AType");
+        check("AType").await.unwrap();
+        write("LongerType");
+        check("AType").await.unwrap();
+        trust.forget();
+        assert_eq!(check("AType").await.unwrap_err().code(), "untrusted_issuer", "it was read again");
+        check("LongerType").await.unwrap();
+        trust.forget();
+        std::fs::write(&path, "{").unwrap();
+        let error = check("LongerType").await.unwrap_err();
+        assert_eq!((error.code(), error.is_temporary()), ("trust_unavailable", true));
+        assert_eq!(trust.claims("did:web:authority.example", &names("LongerType")).await, Some(Vec::new()));
     }
 }

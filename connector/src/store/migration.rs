@@ -42,6 +42,8 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(SqlMigration { name: "0001_first", sql: include_str!("migrations/0001_first.sql") }),
             Box::new(SqlMigration { name: "0002_identity", sql: include_str!("migrations/0002_identity.sql") }),
+            Box::new(SqlMigration { name: "0003_policy", sql: include_str!("migrations/0003_policy.sql") }),
+            Box::new(SqlMigration { name: "0004_usage", sql: include_str!("migrations/0004_usage.sql") }),
         ]
     }
 }

@@ -80,11 +80,13 @@ pub(crate) async fn status_list(app: &App, dcp: &DcpServices, list: &str) -> Ser
         Some(b's') => StatusKind::StatusList2021,
         _ => return Err(missing()),
     };
-    if !issuances::list_exists(&app.store, app.context(), list).await? {
-        return Err(missing());
-    }
-    // Anybody may read a list; reading it must not cost a signature each time.
-    let made = async { make(app, dcp, kind, list).await.map(Arc::<str>::from) };
+    // Anybody may read a list; reading it must not cost queries and a signature each time.
+    let made = async {
+        if !issuances::list_exists(&app.store, app.context(), list).await? {
+            return Err(missing());
+        }
+        make(app, dcp, kind, list).await.map(Arc::<str>::from)
+    };
     dcp.lists.try_get_with(list.to_owned(), made).await.map_err(|error| (*error).clone())
 }
 

@@ -1,0 +1,1 @@
+CREATE INDEX issued_credential_by_time ON issued_credential (context, created_at, id);
