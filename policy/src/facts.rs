@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy_plan::Truth;
+use policy_plan::{Truth, Used};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -13,7 +13,8 @@ use crate::value::claim_values;
 use crate::vocabulary::{Left, Operator};
 
 /// What a decision may rest on. Only what has been verified belongs here; the purpose alone may be declared.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Facts {
     /// The time, in milliseconds since the Unix epoch.
     pub now_ms: i64,
@@ -37,6 +38,22 @@ pub struct Facts {
     pub operands: Json,
     /// How far duties are, by their identifiers; those that are not listed are open.
     pub duties: BTreeMap<String, DutyState>,
+    /// IRIs of the events that are in force now, as the operator declares them (ODRL left operand `event`). An event that
+    /// is not listed is not in force.
+    pub events: BTreeSet<String>,
+    /// Identifiers of the consents that hold now for this recipient, dataset and purpose (left operand `consent` of the
+    /// municipal profile). A consent that is not listed does not hold.
+    pub consents: BTreeSet<String>,
+    /// How far the agreement has been used (left operands `count`, `meteredTime`, `elapsedTime`, `timeInterval` and
+    /// `volume`).
+    pub usage: Used,
+    /// The ordinal of the transfer that is asked for, or that the data flows in: 1 for the first under the agreement (left
+    /// operand `count` with the unit `transfer`).
+    pub transfers: Option<u64>,
+    /// The transfer format, for example `HttpData-PULL` (ODRL left operand `deliveryChannel`).
+    pub channel: Option<String>,
+    /// The media type of the dataset (ODRL left operand `fileFormat`).
+    pub format: Option<String>,
 }
 
 /// How far a duty is (ODRL 2.2, Duty).

@@ -1,6 +1,6 @@
 //! Folding everything but the clock into a policy's conditions.
 
-use policy_plan::{Expr, Residual, ResidualRule, Truth};
+use policy_plan::{Expr, Residual, ResidualRule, Truth, Used};
 
 use crate::compile::{Compiled, CompiledRule, Node, What, time_operator};
 use crate::model::{Kind, Scalar};
@@ -43,10 +43,10 @@ fn when(folding: &Folding<'_>, settled: &[usize], rule: &CompiledRule) -> Expr {
             Some(due) => Expr::Not(Box::new(due)),
         });
     }
-    if parts.iter().any(Expr::depends_on_time) {
+    if parts.iter().any(Expr::is_open) {
         return and(parts);
     }
-    Expr::Known(Truth::all(parts.iter().map(|part| part.at(0))))
+    Expr::Known(Truth::all(parts.iter().map(|part| part.at(0, &Used::default()))))
 }
 
 /// Nothing is permitted, whatever happens.
@@ -71,7 +71,7 @@ impl Folding<'_> {
             What::Xone(parts) => (parts, xone),
         };
         let parts: Vec<Expr> = parts.iter().map(|part| self.fold(part)).collect();
-        if parts.iter().any(Expr::depends_on_time) { make(parts) } else { known() }
+        if parts.iter().any(Expr::is_open) { make(parts) } else { known() }
     }
 
     /// A comparison with the clock.

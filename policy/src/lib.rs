@@ -44,4 +44,5 @@ pub use error::PolicyError;
 pub use facts::{DutyState, Facts};
 pub use parse::MUNICIPAL_PROFILE;
 pub use policy::{Policy, PolicySource};
+pub use policy_plan::Used;
 pub use scope::Scope;

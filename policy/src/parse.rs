@@ -14,7 +14,7 @@ use crate::vocabulary::{Reading, Subject, term};
 
 /// The ODRL profile of the left operands that this crate adds to the vocabulary: `membership`, `role`, `nutsRegion` and
 /// `credential:<path>`.
-pub const MUNICIPAL_PROFILE: &str = "urn:hansa:odrl:profile:municipal:1";
+pub const MUNICIPAL_PROFILE: &str = "https://github.com/hansa-connector/hansa/ns/odrl/municipal/1";
 
 /// The most rules that a policy may have.
 const MAX_RULES: usize = 256;

@@ -114,7 +114,7 @@ impl Policy {
         };
         if is_proposal
             && !verdict.allow
-            && let Some(opening) = self.opening(&verdict, facts.now_ms, &settled)
+            && let Some(opening) = self.opening(&verdict, facts, &settled)
         {
             return match self.judge(action, facts, opening, agreed, &settled) {
                 Some((operands, verdict)) => self.decision(scope, action, facts, &operands, &verdict),
@@ -156,14 +156,15 @@ impl Policy {
     }
 
     /// The first moment to come at which the policy allows, if only the clock stands against it.
-    fn opening(&self, verdict: &Verdict, now_ms: i64, settled: &[usize]) -> Option<i64> {
+    fn opening(&self, verdict: &Verdict, facts: &Facts, settled: &[usize]) -> Option<i64> {
+        let now_ms = facts.now_ms;
         let residual = fold::residual(&self.compiled, verdict, settled, now_ms);
         // Hours of the week come back for ever; with many constraints fewer of them are looked at.
         let mut steps = (400_000 / self.compiled.node_count.max(1)).clamp(64, 4_096);
-        let mut next = residual.decide(now_ms).next_boundary_ms;
+        let mut next = residual.decide(now_ms, &facts.usage).next_boundary_ms;
         while let Some(at_ms) = next.filter(|_| steps > 0) {
             steps -= 1;
-            let then = residual.decide(at_ms);
+            let then = residual.decide(at_ms, &facts.usage);
             if then.allow {
                 return Some(at_ms);
             }

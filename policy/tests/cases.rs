@@ -99,6 +99,7 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
         asset: given.get("asset").cloned().unwrap_or_default(),
         operands: given.get("operands").cloned().unwrap_or_default(),
         duties: given.get("duties").map(|map| serde_json::from_value(map.clone()).unwrap()).unwrap_or_default(),
+        ..Facts::default()
     };
     let scope = match case.get("scope").and_then(Value::as_str).unwrap_or("request") {
         "catalog" => Scope::Catalog,
@@ -135,7 +136,7 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
         return Err(format!("the duties are {}", Value::from(duties)));
     }
     if scope == Scope::Request {
-        let later = policy.residual(action, &facts).decide(facts.now_ms);
+        let later = policy.residual(action, &facts).decide(facts.now_ms, &facts.usage);
         if later.allow != decision.allow {
             return Err(format!("the residual decides {}", later.allow));
         }

@@ -173,7 +173,7 @@ proptest! {
         let residual = policy.residual(action, &facts);
         for now_ms in times {
             let then = policy.decide(Scope::Request, action, &Facts { now_ms, ..facts.clone() });
-            let planned = residual.decide(now_ms);
+            let planned = residual.decide(now_ms, &facts.usage);
             prop_assert_eq!(planned.allow, then.allow, "{} at {}: {}", source.rules, now_ms, then.refusal_text());
             prop_assert!(!planned.reasons.is_empty());
         }

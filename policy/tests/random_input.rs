@@ -34,7 +34,7 @@ fn feed(bytes: &[u8]) -> bool {
         assert!(!decision.reasons.is_empty());
     }
     assert_eq!(
-        policy.residual("read", &nobody).decide(nobody.now_ms).allow,
+        policy.residual("read", &nobody).decide(nobody.now_ms, &nobody.usage).allow,
         policy.decide(Scope::Request, "read", &nobody).allow
     );
     true

@@ -182,7 +182,7 @@ impl Flow {
         if now_ms < self.allowed_until_ms.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let decision = plan.rules.decide(now_ms);
+        let decision = plan.rules.decide(now_ms, &policy_plan::Used::default());
         if !decision.allow {
             return Err(Problem::from(decision.refusal()));
         }

@@ -1,8 +1,8 @@
-//! Three-valued conditions over time.
+//! Three-valued conditions over time and use.
 
 use serde::{Deserialize, Serialize};
 
-use crate::Weekly;
+use crate::{Meter, Used, Weekly};
 
 /// Truth in Kleene's three-valued logic. An operand that nobody vouches for, or that cannot be compared, is `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl From<bool> for Truth {
     }
 }
 
-/// Operators that compare the clock with an instant (ODRL 2.2 Vocabulary, Constraint Operators).
+/// Operators that compare the clock with an instant, or a meter with its limit (ODRL 2.2 Vocabulary, Constraint Operators).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeOperator {
@@ -118,7 +118,7 @@ impl TimeOperator {
     }
 }
 
-/// A condition in which only the time is still open.
+/// A condition in which only the time and the use are still open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Expr {
@@ -134,6 +134,16 @@ pub enum Expr {
     },
     /// The clock of one place compared with days and hours (left operands `dayOfWeek`, `hourOfDay` and `timeOfDay`).
     Weekly(Weekly),
+    /// What has been used compared with a limit (left operands `count`, `meteredTime`, `elapsedTime`, `timeInterval` and
+    /// `volume`).
+    Usage {
+        /// What is measured.
+        meter: Meter,
+        /// How they are compared.
+        operator: TimeOperator,
+        /// The limit: a number of uses, milliseconds or bytes.
+        limit: i64,
+    },
     /// It does not hold; what nobody can tell stays so.
     Not(Box<Self>),
     /// All hold.
@@ -145,46 +155,75 @@ pub enum Expr {
 }
 
 impl Expr {
-    /// The condition's truth at `now_ms`.
+    /// The condition's truth at `now_ms`, when so much has been used.
     #[must_use]
-    pub fn at(&self, now_ms: i64) -> Truth {
+    pub fn at(&self, now_ms: i64, used: &Used) -> Truth {
         match self {
             Self::Known(truth) => *truth,
             Self::DateTime { operator, epoch_ms } => operator.holds(now_ms, *epoch_ms).into(),
             Self::Weekly(weekly) => weekly.at(now_ms),
-            Self::Not(inner) => match inner.at(now_ms) {
+            Self::Usage { meter, operator, limit } => {
+                used.shows(*meter, now_ms).map_or(Truth::Unknown, |shown| operator.holds(shown, *limit).into())
+            }
+            Self::Not(inner) => match inner.at(now_ms, used) {
                 Truth::True => Truth::False,
                 Truth::Unknown => Truth::Unknown,
                 Truth::False => Truth::True,
             },
-            Self::And(parts) => Truth::all(parts.iter().map(|part| part.at(now_ms))),
-            Self::Or(parts) => Truth::any(parts.iter().map(|part| part.at(now_ms))),
-            Self::Xone(parts) => Truth::exactly_one(parts.iter().map(|part| part.at(now_ms))),
+            Self::And(parts) => Truth::all(parts.iter().map(|part| part.at(now_ms, used))),
+            Self::Or(parts) => Truth::any(parts.iter().map(|part| part.at(now_ms, used))),
+            Self::Xone(parts) => Truth::exactly_one(parts.iter().map(|part| part.at(now_ms, used))),
         }
     }
 
-    /// The first millisecond after `now_ms` at which some comparison inside gives, or may give, another answer.
+    /// The first millisecond after `now_ms` at which some comparison inside gives, or may give, another answer, as long as
+    /// nothing more is used.
     #[must_use]
-    pub fn next_change(&self, now_ms: i64) -> Option<i64> {
+    pub fn next_change(&self, now_ms: i64, used: &Used) -> Option<i64> {
         match self {
             Self::Known(_) => None,
             Self::DateTime { operator, epoch_ms } => operator.next_change(now_ms, *epoch_ms),
             Self::Weekly(weekly) => weekly.next_change(now_ms),
-            Self::Not(inner) => inner.next_change(now_ms),
+            Self::Usage { meter, operator, limit } => {
+                operator.next_change(now_ms, used.start(*meter)?.saturating_add(*limit))
+            }
+            Self::Not(inner) => inner.next_change(now_ms, used),
             Self::And(parts) | Self::Or(parts) | Self::Xone(parts) => {
-                parts.iter().filter_map(|part| part.next_change(now_ms)).min()
+                parts.iter().filter_map(|part| part.next_change(now_ms, used)).min()
             }
         }
     }
 
-    /// Whether the clock has any part in the condition.
+    /// Whether the clock or the use has any part in the condition.
     #[must_use]
-    pub fn depends_on_time(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         match self {
             Self::Known(_) => false,
+            Self::DateTime { .. } | Self::Weekly(_) | Self::Usage { .. } => true,
+            Self::Not(inner) => inner.is_open(),
+            Self::And(parts) | Self::Or(parts) | Self::Xone(parts) => parts.iter().any(Self::is_open),
+        }
+    }
+
+    /// Calls `look` with every comparison with a meter: what it measures, and its limit.
+    pub(crate) fn each_meter(&self, look: &mut impl FnMut(Meter, i64)) {
+        match self {
+            Self::Known(_) | Self::DateTime { .. } | Self::Weekly(_) => {}
+            Self::Usage { meter, limit, .. } => look(*meter, *limit),
+            Self::Not(inner) => inner.each_meter(look),
+            Self::And(parts) | Self::Or(parts) | Self::Xone(parts) => {
+                parts.iter().for_each(|part| part.each_meter(look));
+            }
+        }
+    }
+
+    /// Whether a comparison with the clock itself has a part in the condition.
+    pub(crate) fn reads_clock(&self) -> bool {
+        match self {
+            Self::Known(_) | Self::Usage { .. } => false,
             Self::DateTime { .. } | Self::Weekly(_) => true,
-            Self::Not(inner) => inner.depends_on_time(),
-            Self::And(parts) | Self::Or(parts) | Self::Xone(parts) => parts.iter().any(Self::depends_on_time),
+            Self::Not(inner) => inner.reads_clock(),
+            Self::And(parts) | Self::Or(parts) | Self::Xone(parts) => parts.iter().any(Self::reads_clock),
         }
     }
 }

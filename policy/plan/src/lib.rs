@@ -17,6 +17,7 @@ mod plan;
 mod residual;
 mod selection;
 mod text;
+mod usage;
 
 pub use admission::{Admission, MAX_PATH_BYTES, MAX_QUERY_BYTES, QueryRule, path_segments, query_pairs};
 pub use calendar::{WEEK_SECONDS, Weekly};
@@ -26,6 +27,7 @@ pub use plan::{EnforcementPlan, Source};
 pub use residual::{Conflict, PlanDecision, Reason, Residual, ResidualRule};
 pub use selection::{AttributeRule, Member, NamedContext, PseudonymKey, Selection};
 pub use text::instant_text;
+pub use usage::{Meter, Used};
 
 /// Why a request is refused: a machine code, a sentence, and, when a policy decided, the rule and the fact.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,10 +1,12 @@
-//! What is left of a policy once everything but the time is decided.
+//! What is left of a policy once everything but the time and the use is decided.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Expr, Refusal, Truth, instant_text};
+use crate::{Expr, Meter, Refusal, Truth, Used, instant_text};
 
-/// The rules of an agreement that matter for one action, with all facts but the clock folded in.
+/// The rules of an agreement that matter for one action, with all facts but the clock and the use folded in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Residual {
@@ -69,7 +71,8 @@ pub struct PlanDecision {
     pub allow: bool,
     /// The rules that made the decision.
     pub reasons: Vec<Reason>,
-    /// From this millisecond on the decision has to be taken anew; `None` when time changes nothing.
+    /// From this millisecond on the decision has to be taken anew; `None` when time changes nothing. Where the residual has
+    /// [meters](Residual::meters), it has to be taken anew for each use, too.
     pub next_boundary_ms: Option<i64>,
 }
 
@@ -92,45 +95,94 @@ impl PlanDecision {
 }
 
 impl Residual {
-    /// Decides at `now_ms`, milliseconds since the Unix epoch.
+    /// Decides at `now_ms`, milliseconds since the Unix epoch, when so much has been used.
     ///
     /// A permission counts only when it is certainly in force; a prohibition counts unless it is certainly not. What
     /// nobody permits is denied.
     #[must_use]
-    pub fn decide(&self, now_ms: i64) -> PlanDecision {
-        let permits: Vec<_> = self.permissions.iter().filter(|rule| rule.when.at(now_ms) == Truth::True).collect();
-        let forbids: Vec<_> = self.prohibitions.iter().filter(|rule| rule.when.at(now_ms) != Truth::False).collect();
+    pub fn decide(&self, now_ms: i64, used: &Used) -> PlanDecision {
+        let permits: Vec<_> =
+            self.permissions.iter().filter(|rule| rule.when.at(now_ms, used) == Truth::True).collect();
+        let forbids: Vec<_> =
+            self.prohibitions.iter().filter(|rule| rule.when.at(now_ms, used) != Truth::False).collect();
         let allow = !permits.is_empty() && (forbids.is_empty() || self.conflict == Conflict::Perm);
         let reasons = if allow {
-            permits.iter().map(|rule| rule.reason(now_ms)).collect()
+            permits.iter().map(|rule| rule.reason(now_ms, used)).collect()
         } else if !forbids.is_empty() {
-            forbids.iter().map(|rule| rule.reason(now_ms)).collect()
+            forbids.iter().map(|rule| rule.reason(now_ms, used)).collect()
         } else if self.permissions.is_empty() {
             vec![Reason {
                 rule: "the agreement must permit the action".to_owned(),
                 fact: "no permission covers it".to_owned(),
             }]
         } else {
-            self.permissions.iter().map(|rule| rule.reason(now_ms)).collect()
+            self.permissions.iter().map(|rule| rule.reason(now_ms, used)).collect()
         };
-        let next_boundary_ms =
-            self.permissions.iter().chain(&self.prohibitions).filter_map(|rule| rule.when.next_change(now_ms)).min();
+        let next_boundary_ms = self.rules().filter_map(|rule| rule.when.next_change(now_ms, used)).min();
         PlanDecision { allow, reasons, next_boundary_ms }
+    }
+
+    /// What has to be counted or measured, because a rule looks at it.
+    #[must_use]
+    pub fn meters(&self) -> BTreeSet<Meter> {
+        self.limits().into_keys().collect()
+    }
+
+    /// The largest limit that a meter is compared with; beyond it, more use changes no answer. `None` when no rule looks at
+    /// it.
+    #[must_use]
+    pub fn largest(&self, meter: Meter) -> Option<i64> {
+        self.limits().remove(&meter)
+    }
+
+    fn limits(&self) -> BTreeMap<Meter, i64> {
+        let mut limits = BTreeMap::new();
+        for rule in self.rules() {
+            rule.when.each_meter(&mut |meter, limit| {
+                let largest = limits.entry(meter).or_insert(limit);
+                *largest = limit.max(*largest);
+            });
+        }
+        limits
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &ResidualRule> {
+        self.permissions.iter().chain(&self.prohibitions)
     }
 }
 
 impl ResidualRule {
-    fn reason(&self, now_ms: i64) -> Reason {
-        let fact = if self.when.depends_on_time() {
-            format!("dateTime = {}", instant_text(now_ms))
-        } else {
-            match self.when.at(now_ms) {
+    fn reason(&self, now_ms: i64, used: &Used) -> Reason {
+        Reason { rule: self.text.clone(), fact: self.fact(now_ms, used) }
+    }
+
+    fn fact(&self, now_ms: i64, used: &Used) -> String {
+        let mut facts = Vec::new();
+        if self.when.reads_clock() {
+            facts.push(format!("dateTime = {}", instant_text(now_ms)));
+        }
+        self.when.each_meter(&mut |meter, _| facts.push(shown(meter, now_ms, used)));
+        facts.dedup();
+        if facts.is_empty() {
+            return match self.when.at(now_ms, used) {
                 Truth::True => "it was found to hold when the plan was made",
                 Truth::False => "it was found not to hold when the plan was made",
                 Truth::Unknown => "what it asks for was not known when the plan was made",
             }
-            .to_owned()
-        };
-        Reason { rule: self.text.clone(), fact }
+            .to_owned();
+        }
+        facts.join(", ")
+    }
+}
+
+/// What a meter shows, for people.
+fn shown(meter: Meter, now_ms: i64, used: &Used) -> String {
+    let name = meter.as_str();
+    match (meter, used.shows(meter, now_ms)) {
+        (_, None) => format!("{name} is not known"),
+        (Meter::Interval, Some(i64::MAX)) => format!("{name} = none, as this is the first use"),
+        (Meter::Count, Some(count)) => format!("{name} = {count}"),
+        (Meter::Volume, Some(bytes)) => format!("{name} = {bytes} bytes"),
+        (_, Some(ms)) => format!("{name} = {} s", ms / 1_000),
     }
 }

@@ -28,7 +28,7 @@ fn signed(signer: &PlanSigner, claims: &Value) -> String {
 }
 
 fn obey(plan: &EnforcementPlan) {
-    let decision = plan.rules.decide(plan.issued_at);
+    let decision = plan.rules.decide(plan.issued_at, &policy_plan::Used::default());
     assert!(!decision.reasons.is_empty());
     assert!(decision.next_boundary_ms.is_none_or(|next| next > plan.issued_at));
     let _ = plan.admission.check("GET", "/ngsi-ld/v1/entities", Some("type=A"));

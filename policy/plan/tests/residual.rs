@@ -1,12 +1,14 @@
 //! What is left of a policy, decided over time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use policy_plan::{Conflict, Expr, Residual, ResidualRule, TimeOperator, Truth, WEEK_SECONDS, Weekly};
+use policy_plan::{Conflict, Expr, Meter, Residual, ResidualRule, TimeOperator, Truth, Used, WEEK_SECONDS, Weekly};
 use proptest::prelude::*;
 
 const TRUTHS: [Truth; 3] = [Truth::False, Truth::Unknown, Truth::True];
 const OPERATORS: [TimeOperator; 6] =
     [TimeOperator::Lt, TimeOperator::Lteq, TimeOperator::Eq, TimeOperator::Neq, TimeOperator::Gteq, TimeOperator::Gt];
+
+const UNUSED: Used = Used { count: None, metered_ms: None, volume_bytes: None, first_use_ms: None, last_use_ms: None };
 
 fn rule(id: &str, when: Expr) -> ResidualRule {
     ResidualRule { id: id.into(), text: format!("rule {id}"), when }
@@ -41,7 +43,7 @@ fn decisions() {
         };
         let residual =
             Residual { permissions: rules(permissions, "p"), prohibitions: rules(prohibitions, "x"), conflict };
-        residual.decide(100)
+        residual.decide(100, &UNUSED)
     };
     let known = Expr::Known;
     let table = [
@@ -67,16 +69,16 @@ fn decisions() {
 #[test]
 fn a_refusal_names_rule_and_fact() {
     let residual = Residual { permissions: vec![rule("p0", until(1_000))], ..Residual::default() };
-    assert_eq!(residual.decide(0).next_boundary_ms, Some(1_001));
-    let refusal = residual.decide(1_500).refusal();
+    assert_eq!(residual.decide(0, &UNUSED).next_boundary_ms, Some(1_001));
+    let refusal = residual.decide(1_500, &UNUSED).refusal();
     assert_eq!(refusal.code, "policy_denies");
     assert_eq!(
         refusal.to_string(),
         "the agreement does not allow this: rule p0, but dateTime = 1970-01-01T00:00:01.5Z"
     );
     assert_eq!(refusal.rule.as_deref(), Some("rule p0"));
-    assert_eq!(residual.decide(1_500).next_boundary_ms, None);
-    let nothing = Residual::default().decide(0).refusal();
+    assert_eq!(residual.decide(1_500, &UNUSED).next_boundary_ms, None);
+    let nothing = Residual::default().decide(0, &UNUSED).refusal();
     assert_eq!(nothing.fact.as_deref(), Some("no permission covers it"));
 }
 
@@ -109,11 +111,14 @@ proptest! {
 fn what_must_not_hold() {
     let not = |inner| Expr::Not(Box::new(inner));
     for (inner, truth) in [(Truth::True, Truth::False), (Truth::False, Truth::True), (Truth::Unknown, Truth::Unknown)] {
-        assert_eq!(not(Expr::Known(inner)).at(0), truth);
+        assert_eq!(not(Expr::Known(inner)).at(0, &UNUSED), truth);
     }
     let before = not(Expr::DateTime { operator: TimeOperator::Gteq, epoch_ms: 10 });
-    assert!(before.depends_on_time());
-    assert_eq!((before.at(9), before.at(10), before.next_change(0)), (Truth::True, Truth::False, Some(10)));
+    assert!(before.is_open());
+    assert_eq!(
+        (before.at(9, &UNUSED), before.at(10, &UNUSED), before.next_change(0, &UNUSED)),
+        (Truth::True, Truth::False, Some(10))
+    );
     assert_eq!(
         serde_json::to_value(not(Expr::Known(Truth::True))).unwrap(),
         serde_json::json!({"not": {"known": "true"}})
@@ -163,4 +168,61 @@ proptest! {
         prop_assert_eq!((weekly.at(between), weekly.next_change(between)), (weekly.at(now), Some(next)));
         prop_assert_eq!(weekly.at(next - 1), weekly.at(now));
     }
+}
+
+#[test]
+fn what_meters_show() {
+    use Meter::{Count, Elapsed, Interval, MeteredTime, Volume};
+    let first = Used { count: Some(1), metered_ms: Some(0), volume_bytes: Some(0), ..UNUSED };
+    let later = Used {
+        count: Some(4),
+        metered_ms: Some(2_000),
+        volume_bytes: Some(u64::MAX),
+        first_use_ms: Some(100),
+        last_use_ms: Some(300),
+    };
+    for (meter, at_first, afterwards) in
+        [(Count, 1, 4), (MeteredTime, 0, 2_000), (Volume, 0, i64::MAX), (Elapsed, 0, 900), (Interval, i64::MAX, 700)]
+    {
+        assert_eq!(first.shows(meter, 1_000), Some(at_first), "{meter:?}");
+        assert_eq!(later.shows(meter, 1_000), Some(afterwards), "{meter:?}");
+        assert_eq!(UNUSED.shows(meter, 1_000), None, "{meter:?}");
+    }
+    // A use before whose moment nobody knows.
+    let lost = Used { first_use_ms: None, last_use_ms: None, ..later };
+    assert_eq!((lost.shows(Elapsed, 0), lost.shows(Interval, 0)), (None, None));
+    // A clock that was put back gives no negative time.
+    assert_eq!(later.shows(Elapsed, 0), Some(0));
+}
+
+#[test]
+fn limits_of_use() {
+    let at_most = |meter, limit| Expr::Usage { meter, operator: TimeOperator::Lteq, limit };
+    let residual = Residual {
+        permissions: vec![
+            rule("p0", Expr::And(vec![at_most(Meter::Count, 3), at_most(Meter::Elapsed, 500)])),
+            rule("p1", Expr::Or(vec![at_most(Meter::Count, 2), Expr::Known(Truth::False)])),
+        ],
+        prohibitions: vec![rule("x0", Expr::Not(Box::new(at_most(Meter::Volume, 10))))],
+        conflict: Conflict::Invalid,
+    };
+    assert_eq!(residual.meters().into_iter().collect::<Vec<_>>(), [Meter::Count, Meter::Volume, Meter::Elapsed]);
+    assert_eq!(residual.largest(Meter::Count), Some(3));
+    assert_eq!(residual.largest(Meter::MeteredTime), None);
+    let used =
+        |count, volume| Used { count: Some(count), volume_bytes: Some(volume), first_use_ms: Some(1_000), ..UNUSED };
+    assert!(residual.decide(1_500, &used(3, 10)).allow);
+    assert_eq!(residual.decide(1_500, &used(3, 10)).next_boundary_ms, Some(1_501));
+    assert!(!residual.decide(1_501, &used(3, 10)).allow);
+    assert!(residual.decide(9_999, &used(2, 10)).allow);
+    assert!(!residual.decide(1_500, &used(4, 10)).allow);
+    let too_much = residual.decide(1_500, &used(3, 11)).refusal();
+    assert_eq!(too_much.to_string(), "the agreement does not allow this: rule x0, but volume = 11 bytes");
+    let nothing_known = residual.decide(1_500, &UNUSED);
+    assert!(!nothing_known.allow && nothing_known.refusal().fact.unwrap().contains("volume is not known"));
+    let wire = serde_json::json!({"usage": {"meter": "meteredTime", "operator": "lteq", "limit": 5}});
+    assert_eq!(serde_json::to_value(at_most(Meter::MeteredTime, 5)).unwrap(), wire);
+    assert_eq!(serde_json::from_value::<Expr>(wire).unwrap(), at_most(Meter::MeteredTime, 5));
+    let newer = serde_json::json!({"usage": {"meter": "count", "operator": "lteq", "limit": 5, "per": "day"}});
+    assert!(serde_json::from_value::<Expr>(newer).is_err());
 }
