@@ -6,7 +6,7 @@ use crate::calendar::{self, Clock, Zone};
 use crate::dialect;
 use crate::error::{At, PolicyError};
 use crate::json::{is_list, items, members, name, not_understood};
-use crate::model::{Atom, Condition, MAX_COMPARISON_TEXT, Scalar, clipped};
+use crate::model::{Atom, Condition, MAX_COMPARISON_TEXT, Origin, Scalar, clipped};
 use crate::region;
 use crate::value::{Right, right};
 use crate::vocabulary::{Left, Operator, Reading, left_operand};
@@ -98,6 +98,7 @@ fn atom(members: &[(&str, &Value)], reading: Reading, at: &At) -> Result<Conditi
     }
     let missing = |member: &str| PolicyError::new("member_missing", &at.member(member), "this member is missing");
     let mut left = left.ok_or_else(|| missing("leftOperand"))?;
+    let origin = Origin { part: reading.part, pointer: at.to_pointer() };
     let mut has_zone = false;
     let in_unit = unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
     match (&mut left, unit) {
@@ -130,7 +131,8 @@ fn atom(members: &[(&str, &Value)], reading: Reading, at: &At) -> Result<Conditi
             let message = format!("`{}` does not compare what a clock shows", operator.as_str());
             return Err(PolicyError::new("comparison", &at.member("operator"), message));
         }
-        return Ok(Condition::Atom(Atom { left, operator, right, text: clipped(&text, MAX_COMPARISON_TEXT) }));
+        let text = clipped(&text, MAX_COMPARISON_TEXT);
+        return Ok(Condition::Atom(Atom { left, operator, right, text, origin }));
     }
     let mut rights = items(value)
         .into_iter()
@@ -154,7 +156,7 @@ fn atom(members: &[(&str, &Value)], reading: Reading, at: &At) -> Result<Conditi
     let text = clipped(&text, MAX_COMPARISON_TEXT);
     // In JSON-LD a list of one value is that value.
     let many = is_list(value) && rights.len() > 1;
-    comparison(left, operator, rights, many, text)
+    comparison(left, operator, rights, many, text, origin)
         .map_err(|message| PolicyError::new("comparison", &at.member("operator"), message))
 }
 
@@ -230,6 +232,7 @@ fn comparison(
     rights: Vec<Right>,
     is_list: bool,
     text: String,
+    origin: Origin,
 ) -> Result<Condition, String> {
     let scalars: Option<Vec<Scalar>> = rights
         .iter()
@@ -237,7 +240,7 @@ fn comparison(
         .collect();
     let Some(scalars) = scalars else {
         return match rights.as_slice() {
-            [Right::Day { start, end }] => on_day(&left, operator, *start, *end, &text),
+            [Right::Day { start, end }] => on_day(&left, operator, *start, *end, &text, &origin),
             _ => Err("a date stands alone; give dateTimes in a list".to_owned()),
         };
     };
@@ -263,7 +266,7 @@ fn comparison(
         _ => scalars,
     };
     let left = if kind == "time after the agreement" { Left::SinceAgreement } else { left };
-    Ok(Condition::Atom(Atom { left, operator, right, text }))
+    Ok(Condition::Atom(Atom { left, operator, right, text, origin }))
 }
 
 /// A recipient is one party with the groups that it belongs to: it "is" whatever it is or belongs to.
@@ -289,9 +292,17 @@ fn canonical(scalars: Vec<Scalar>, bare_is_nuts: bool) -> Vec<Scalar> {
 }
 
 /// A date means its first instant, and for what includes equality the whole day.
-fn on_day(left: &Left, operator: Operator, start: i64, end: i64, text: &str) -> Result<Condition, String> {
+fn on_day(
+    left: &Left,
+    operator: Operator,
+    start: i64,
+    end: i64,
+    text: &str,
+    origin: &Origin,
+) -> Result<Condition, String> {
     let atom = |operator, ms| {
-        Condition::Atom(Atom { left: left.clone(), operator, right: vec![Scalar::Instant(ms)], text: text.to_owned() })
+        let (text, origin) = (text.to_owned(), origin.clone());
+        Condition::Atom(Atom { left: left.clone(), operator, right: vec![Scalar::Instant(ms)], text, origin })
     };
     Ok(match operator {
         Operator::Lt | Operator::Gt | Operator::Gteq => atom(operator, start),

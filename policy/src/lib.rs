@@ -36,6 +36,7 @@ mod rego;
 mod rule;
 mod scope;
 mod tree;
+mod turtle;
 mod value;
 mod vocabulary;
 
@@ -46,3 +47,4 @@ pub use parse::MUNICIPAL_PROFILE;
 pub use policy::{Policy, PolicySource};
 pub use policy_plan::Used;
 pub use scope::Scope;
+pub use turtle::from_turtle;

@@ -56,6 +56,29 @@ pub(crate) struct Atom {
     pub(crate) right: Vec<Scalar>,
     /// The comparison as the policy writes it.
     pub(crate) text: String,
+    pub(crate) origin: Origin,
+}
+
+/// Where a comparison comes from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Origin {
+    pub(crate) part: Part,
+    /// JSON pointer into the document as it was given; empty for what the caller told beside it.
+    pub(crate) pointer: String,
+}
+
+/// What a comparison says something about (ODRL 2.2, Rule).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The rule itself: its constraints.
+    #[default]
+    Rule,
+    /// The action: its refinements.
+    Action,
+    /// The asset: the target that is a collection, or refined.
+    Target,
+    /// The party: the assignee.
+    Party,
 }
 
 impl Atom {
@@ -117,6 +140,16 @@ impl Condition {
             (_, last) => {
                 parts.extend(last);
                 make(parts)
+            }
+        }
+    }
+
+    /// Its comparisons.
+    pub(crate) fn atoms_mut(&mut self, each: &mut dyn FnMut(&mut Atom)) {
+        match self {
+            Self::Atom(atom) => each(atom),
+            Self::And(parts) | Self::Or(parts) | Self::Xone(parts) => {
+                parts.iter_mut().for_each(|part| part.atoms_mut(each));
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::document;
 use crate::error::{At, PolicyError};
 use crate::instant::{Moment, moment};
 use crate::json::{items, members, name, not_understood};
-use crate::model::{Kind, Model};
+use crate::model::{Atom, Kind, Model};
 use crate::rule::{Defaults, Named, actions, assets, parties, rule};
 use crate::vocabulary::{Reading, Subject, term};
 
@@ -25,13 +25,20 @@ pub(crate) fn model(source: &PolicySource) -> Result<Model, PolicyError> {
     let mut model = policy(source, &document.policy).map_err(|error| document.place(error))?;
     for rule in &mut model.rules {
         rule.pointer = document.pointer(&rule.pointer);
+        let mut place = |atom: &mut Atom| {
+            if !atom.origin.pointer.is_empty() {
+                atom.origin.pointer = document.pointer(&atom.origin.pointer);
+            }
+        };
+        rule.condition.iter_mut().for_each(|condition| condition.atoms_mut(&mut place));
+        rule.duties.iter_mut().filter_map(|duty| duty.condition.as_mut()).for_each(|c| c.atoms_mut(&mut place));
     }
     Ok(model)
 }
 
 fn policy(source: &PolicySource, document: &Value) -> Result<Model, PolicyError> {
     let at = At::default();
-    let reading = Reading { subject: Subject::Request, is_open: source.any_facts };
+    let reading = Reading { subject: Subject::Request, is_open: source.any_facts, ..Reading::default() };
     let mut defaults = Defaults {
         assigner: source.assigner.clone(),
         assignees: source.assignee.iter().cloned().map(Named::plain).collect(),

@@ -156,7 +156,7 @@ fn verdict(answer: &Value, policy: &Compiled) -> Option<Verdict> {
 mod tests {
     use super::*;
     use crate::compile::{What, compile};
-    use crate::model::{Atom, Condition, Duty, DutyRole, Kind, Model, Rule, Scalar};
+    use crate::model::{Atom, Condition, Duty, DutyRole, Kind, Model, Origin, Rule, Scalar};
     use crate::vocabulary::{Left, Operator};
     use policy_plan::Conflict;
     use proptest::prelude::*;
@@ -199,6 +199,7 @@ mod tests {
                     operator,
                     right,
                     text: String::new(),
+                    origin: Origin::default(),
                 })
             });
         atom.prop_recursive(4, 24, 4, |inner| {

@@ -6,7 +6,9 @@ use crate::constraint::conditions;
 use crate::dialect::ANYBODY;
 use crate::error::{At, PolicyError};
 use crate::json::{items, members, name, not_understood};
-use crate::model::{Atom, Condition, Duty, DutyRole, Kind, MAX_COMPARISON_TEXT, MAX_RULE_TEXT, Rule, Scalar, clipped};
+use crate::model::{
+    Atom, Condition, Duty, DutyRole, Kind, MAX_COMPARISON_TEXT, MAX_RULE_TEXT, Origin, Part, Rule, Scalar, clipped,
+};
 use crate::parse::check_type;
 use crate::vocabulary::{Left, Operator, Reading, action, is_foreign};
 
@@ -83,6 +85,9 @@ pub(crate) fn rule(
     let mut rule_actions = defaults.actions.clone();
     let mut targets = None;
     let mut assignees = defaults.assignees.clone();
+    // What the policy level says about all rules has no place in this one.
+    let mut party = Origin { part: Part::Party, pointer: String::new() };
+    let mut asset = Origin { part: Part::Target, pointer: String::new() };
     let mut constraints = Vec::new();
     let mut duties = None;
     for (member, value) in members(value, &at)? {
@@ -91,7 +96,10 @@ pub(crate) fn rule(
             ("@id", _) => id = name(value, &here)?,
             ("@type", _) => check_type(value, &["Rule", "Permission", "Prohibition", "Duty", "Obligation"], &here)?,
             ("action", _) => rule_actions = Some(actions(value, kind == Kind::Obligation, reading, &here)?),
-            ("target", _) => targets = Some(assets(value, reading, &here)?),
+            ("target", _) => {
+                asset.pointer = here.to_pointer();
+                targets = Some(assets(value, reading, &here)?);
+            }
             ("assigner", _) => {
                 let given = parties(value, reading, &here)?;
                 let same = |party: &Named| party.is_plain() && party.name == defaults.assigner;
@@ -99,7 +107,10 @@ pub(crate) fn rule(
                     return Err(PolicyError::new("assigner", &here, "the rule's assigner is not the policy's"));
                 }
             }
-            ("assignee", _) => assignees = parties(value, reading, &here)?,
+            ("assignee", _) => {
+                party.pointer = here.to_pointer();
+                assignees = parties(value, reading, &here)?;
+            }
             ("constraint", _) => constraints.extend(conditions(value, reading, &here)?),
             ("duty", Kind::Permission) => duties = Some((DutyRole::Duty, value, here)),
             ("remedy", Kind::Prohibition) => duties = Some((DutyRole::Remedy, value, here)),
@@ -123,13 +134,13 @@ pub(crate) fn rule(
         assignees.clear();
     }
     if !assignees.is_empty() && kind != Kind::Obligation {
-        parts.push(among(&Left::Recipient, &assignees, "assignee"));
+        parts.push(among(&Left::Recipient, &assignees, "assignee", &party));
     }
     let targets = targets.unwrap_or_else(|| defaults.targets.clone());
     let plain_targets = if targets.iter().all(Named::is_plain) {
         targets.into_iter().filter_map(|target| target.name).collect()
     } else {
-        parts.push(among(&Left::Target, &targets, "target"));
+        parts.push(among(&Left::Target, &targets, "target", &asset));
         Vec::new()
     };
     parts.extend(constraints);
@@ -162,7 +173,7 @@ pub(crate) fn rule(
 }
 
 /// One of these things, or a member of one of these collections for which its refinement holds.
-fn among(left: &Left, things: &[Named], word: &str) -> Condition {
+fn among(left: &Left, things: &[Named], word: &str, origin: &Origin) -> Condition {
     let is = |names: Vec<&String>| {
         let texts: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
         Condition::Atom(Atom {
@@ -170,6 +181,7 @@ fn among(left: &Left, things: &[Named], word: &str) -> Condition {
             operator: Operator::IsPartOf,
             text: clipped(&format!("{word} is {}", texts.join(" or ")), MAX_COMPARISON_TEXT),
             right: names.into_iter().cloned().map(Scalar::Text).collect(),
+            origin: origin.clone(),
         })
     };
     let (whole, refined): (Vec<&Named>, Vec<&Named>) = things.iter().partition(|thing| thing.refinement.is_empty());
@@ -187,7 +199,7 @@ fn among(left: &Left, things: &[Named], word: &str) -> Condition {
 
 /// Actions; with `any` those of other vocabularies too, which do no harm where they are only shown.
 pub(crate) fn actions(value: &Value, any: bool, reading: Reading, at: &At) -> Result<Vec<Named>, PolicyError> {
-    let mut found = named(value, &["Action"], reading, at)?;
+    let mut found = named(value, &["Action"], reading.of(Part::Action), at)?;
     for given in &mut found {
         let Some(word) = &given.name else {
             return Err(PolicyError::new("not_a_name", at, "the action itself is missing"));
@@ -208,7 +220,7 @@ pub(crate) fn assets(value: &Value, reading: Reading, at: &At) -> Result<Vec<Nam
 
 /// Parties and collections of them.
 pub(crate) fn parties(value: &Value, reading: Reading, at: &At) -> Result<Vec<Named>, PolicyError> {
-    named(value, &["Party", "PartyCollection"], reading, at)
+    named(value, &["Party", "PartyCollection"], reading.of(Part::Party), at)
 }
 
 fn named(value: &Value, types: &[&str], reading: Reading, at: &At) -> Result<Vec<Named>, PolicyError> {

@@ -2,6 +2,7 @@
 
 use crate::calendar::{Clock, Dial, Zone};
 use crate::dialect;
+use crate::model::Part;
 
 /// Namespace of the ODRL vocabulary.
 pub(crate) const ODRL: &str = "http://www.w3.org/ns/odrl/2/";
@@ -274,11 +275,17 @@ pub(crate) struct Reading {
     pub(crate) subject: Subject,
     /// Whether the facts may give a value for any left operand of the vocabulary.
     pub(crate) is_open: bool,
+    /// What of a rule the constraints narrow.
+    pub(crate) part: Part,
 }
 
 impl Reading {
     pub(crate) fn asset(self) -> Self {
-        Self { subject: Subject::Asset, ..self }
+        Self { subject: Subject::Asset, part: Part::Target, ..self }
+    }
+
+    pub(crate) fn of(self, part: Part) -> Self {
+        Self { part, ..self }
     }
 }
 
