@@ -6,7 +6,8 @@ use serde_json::Value;
 use crate::{DataAddress, Signal};
 
 /// Characters that stay as they are in a path segment (RFC 3986, `pchar` without the sub-delimiters we never need).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+pub(crate) const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
 /// The draft that a data plane speaks. A setting of each data plane, never guessed from answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -25,6 +25,7 @@ mod profile;
 mod read;
 mod registration;
 mod state;
+mod usage;
 
 pub use address::{DataAddress, EDC_NAMESPACE};
 pub use dialect::{Callback, Dialect, callback_path, flow_id_given, flow_path, flow_path_id};
@@ -36,3 +37,4 @@ pub use message::{
 pub use profile::{Direction, HTTP_PULL, HTTP_PUSH, direction, format_of_profile, profile_of_format};
 pub use registration::{ControlPlaneRegistration, RegistrationMessage};
 pub use state::{DataFlowState, Illegal, Signal, next};
+pub use usage::{Holding, UsageGrant, UsageMeter, UsageRequest, block, usage_path};
