@@ -147,12 +147,12 @@ impl Case<'_> {
         }
     }
 
-    fn truth(&self, node: &Node) -> Truth {
+    pub(crate) fn truth(&self, node: &Node) -> Truth {
         self.verdict.truths.get(node.number).copied().unwrap_or(Truth::Unknown)
     }
 
     /// What is known about a comparison's left side: `spatial = urn:iso:US`.
-    fn fact(&self, atom: &Atom) -> String {
+    pub(crate) fn fact(&self, atom: &Atom) -> String {
         let name = atom.left.name();
         let values = self.operands.values.get(&atom.operand()).map(Vec::as_slice);
         if let (Left::Calendar(clock), Some([Scalar::Integer(value)])) = (&atom.left, values) {

@@ -42,7 +42,15 @@ pub struct PolicySource {
 /// A compiled policy. Cheap to clone, and shared between threads.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    compiled: Arc<Compiled>,
+    pub(crate) compiled: Arc<Compiled>,
+}
+
+/// What a decision rests on.
+pub(crate) struct Considered {
+    pub(crate) operands: Operands,
+    pub(crate) verdict: Verdict,
+    /// Duties that stand in no way, by their numbers.
+    pub(crate) settled: Vec<usize>,
 }
 
 impl Policy {
@@ -106,22 +114,26 @@ impl Policy {
     /// in it. What is not known never opens access, and what nobody permits is denied.
     #[must_use]
     pub fn decide(&self, scope: Scope, action: &str, facts: &Facts) -> Decision {
+        match self.considered(scope, action, facts) {
+            Some(considered) => self.decision(facts, &self.case(scope, action, facts, &considered)),
+            None => Decision::failed(facts.now_ms),
+        }
+    }
+
+    /// What a decision rests on; `None` when the evaluator fails.
+    pub(crate) fn considered(&self, scope: Scope, action: &str, facts: &Facts) -> Option<Considered> {
         let agreed = scope.is_before_agreement().then_some(facts.now_ms);
         let is_proposal = scope == Scope::Negotiation;
         let settled = duties::settled(&self.compiled, facts, is_proposal);
-        let Some((operands, verdict)) = self.judge(action, facts, facts.now_ms, agreed, &settled) else {
-            return Decision::failed(facts.now_ms);
-        };
+        let (operands, verdict) = self.judge(action, facts, facts.now_ms, agreed, &settled)?;
         if is_proposal
             && !verdict.allow
             && let Some(opening) = self.opening(&verdict, facts, &settled)
         {
-            return match self.judge(action, facts, opening, agreed, &settled) {
-                Some((operands, verdict)) => self.decision(scope, action, facts, &operands, &verdict),
-                None => Decision::failed(facts.now_ms),
-            };
+            let (operands, verdict) = self.judge(action, facts, opening, agreed, &settled)?;
+            return Some(Considered { operands, verdict, settled });
         }
-        self.decision(scope, action, facts, &operands, &verdict)
+        Some(Considered { operands, verdict, settled })
     }
 
     /// What is left of the policy for a data plane, with every fact but the clock decided; it decides as
@@ -173,22 +185,32 @@ impl Policy {
         None
     }
 
-    fn decision(&self, scope: Scope, action: &str, facts: &Facts, operands: &Operands, verdict: &Verdict) -> Decision {
-        let case = Case {
+    /// What reasons are told from.
+    pub(crate) fn case<'a>(
+        &'a self,
+        scope: Scope,
+        action: &'a str,
+        facts: &'a Facts,
+        considered: &'a Considered,
+    ) -> Case<'a> {
+        Case {
             policy: &self.compiled,
             action,
             facts,
-            operands,
-            verdict,
-            settled: duties::settled(&self.compiled, facts, scope == Scope::Negotiation),
+            operands: &considered.operands,
+            verdict: &considered.verdict,
+            settled: considered.settled.clone(),
             times_are_minor: scope == Scope::Negotiation,
-        };
-        let rules = verdict.obligations.iter().filter_map(|number| self.compiled.rules.get(*number));
+        }
+    }
+
+    pub(crate) fn decision(&self, facts: &Facts, case: &Case<'_>) -> Decision {
+        let rules = case.verdict.obligations.iter().filter_map(|number| self.compiled.rules.get(*number));
         Decision {
-            allow: verdict.allow,
+            allow: case.verdict.allow,
             reasons: case.reasons(),
             obligations: rules.map(|rule| rule.rule.text()).collect(),
-            duties: duties::reports(&self.compiled, facts, verdict),
+            duties: duties::reports(&self.compiled, facts, case.verdict),
             valid_until_ms: self.next_change(facts.now_ms),
         }
     }
