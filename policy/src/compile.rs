@@ -6,6 +6,7 @@ use policy_plan::TimeOperator;
 use regorus::Value;
 use sha2::{Digest, Sha256};
 
+use crate::duties::comes_first;
 use crate::error::{At, PolicyError};
 use crate::model::{Atom, Condition, Duty, Kind, Model, Rule, Scalar};
 use crate::vocabulary::{Left, Operator};
@@ -27,10 +28,19 @@ pub(crate) struct Compiled {
     pub(crate) document: Value,
     /// The asset that the policy is about.
     pub(crate) target: Option<String>,
-    /// The numbers in the document of the duties that permissions ask for, with the duties' own identifiers.
-    pub(crate) duties: Vec<(usize, String)>,
+    /// The duties that permissions ask for, by their numbers in the document.
+    pub(crate) duties: Vec<Asked>,
+    /// When the agreement was made, milliseconds since the Unix epoch.
+    pub(crate) agreed_at_ms: Option<i64>,
     /// SHA-256 over the document, the targets and the rules in readable form; lower-case hexadecimal.
     pub(crate) hash: String,
+}
+
+impl Compiled {
+    /// Whether a permission's duty is among those that stand in no way.
+    pub(crate) fn is_settled(&self, id: &str, settled: &[usize]) -> bool {
+        self.duties.iter().enumerate().any(|(number, duty)| duty.id == id && settled.contains(&number))
+    }
 }
 
 /// A rule and its condition as a tree of nodes.
@@ -40,6 +50,14 @@ pub(crate) struct CompiledRule {
     pub(crate) root: Option<Node>,
     /// The roots of its duties' conditions.
     pub(crate) duty_roots: Vec<Option<Node>>,
+}
+
+/// A duty of a permission.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: String,
+    /// Whether it stands in the way of use until it is done.
+    pub(crate) comes_first: bool,
 }
 
 /// A node of a condition; `number` is its place in the flat list.
@@ -82,7 +100,7 @@ pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
     let mut builder = Builder { agreed_at_ms: model.agreed_at_ms, ..Builder::default() };
     let mut rules = Vec::with_capacity(model.rules.len());
     let mut lists: BTreeMap<Kind, Vec<Value>> = BTreeMap::new();
-    let mut duties: Vec<(usize, String)> = Vec::new();
+    let mut duties: Vec<Asked> = Vec::new();
     for (index, mut rule) in model.rules.into_iter().enumerate() {
         let root = match rule.condition.take() {
             None => None,
@@ -100,7 +118,7 @@ pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
             if rule.kind == Kind::Permission {
                 asked
                     .push(object([("id", Value::from(duties.len())), ("root", Value::from(root_name(root.as_ref())))]));
-                duties.push((duties.len(), duty.id.clone()));
+                duties.push(Asked { id: duty.id.clone(), comes_first: model.all_duties_first || comes_first(duty) });
             }
             duty_roots.push(root);
         }
@@ -131,7 +149,8 @@ pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
             .map_err(|_| PolicyError::new("internal", &At::default(), "the policy cannot be written down"))
     };
     let readable = rules.iter().flat_map(|rule| std::iter::once(rule.rule.text()).chain(duty_texts(&rule.rule.duties)));
-    let readable: Vec<String> = readable.collect();
+    let first = duties.iter().filter(|duty| duty.comes_first).map(|duty| format!("first {}", duty.id));
+    let readable: Vec<String> = readable.chain(first).collect();
     let hash = hex::encode(Sha256::digest([text(&document)?, text(&targets)?, text(&strings(&readable))?].join("\n")));
     Ok(Compiled {
         rules,
@@ -141,6 +160,7 @@ pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
         document,
         target: model.target,
         duties,
+        agreed_at_ms: model.agreed_at_ms,
         hash,
     })
 }

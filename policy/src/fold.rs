@@ -33,7 +33,7 @@ fn when(folding: &Folding<'_>, settled: &[usize], rule: &CompiledRule) -> Expr {
     }
     let mut parts = vec![own];
     for (duty, root) in rule.rule.duties.iter().zip(&rule.duty_roots) {
-        if folding.policy.duties.iter().any(|(number, id)| *id == duty.id && settled.contains(number)) {
+        if folding.policy.is_settled(&duty.id, settled) {
             continue;
         }
         parts.push(match root.as_ref().map(|root| folding.fold(root)) {

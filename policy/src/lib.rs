@@ -41,8 +41,10 @@ mod value;
 mod vocabulary;
 
 pub use decision::{Decision, DutyReport, Reason};
+pub use duties::DutyTerm;
 pub use error::PolicyError;
 pub use facts::{DutyState, Facts};
+pub use model::DutyRole;
 pub use parse::MUNICIPAL_PROFILE;
 pub use policy::{Policy, PolicySource};
 pub use policy_plan::Used;

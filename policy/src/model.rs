@@ -1,6 +1,7 @@
 //! A policy after reading: rules with conditions over atoms (ODRL 2.2 Information Model).
 
 use policy_plan::{Conflict, instant_text};
+use serde::Serialize;
 
 use crate::vocabulary::{Left, Operator};
 
@@ -227,6 +228,8 @@ pub(crate) struct Rule {
     pub(crate) condition: Option<Condition>,
     /// Duties of a permission, remedies of a prohibition, consequences of an obligation.
     pub(crate) duties: Vec<Duty>,
+    /// What an obligation obliges to; `None` for permissions and prohibitions.
+    pub(crate) obliged: Option<Duty>,
 }
 
 /// ODRL 2.2, Duty: what has to be done.
@@ -235,6 +238,10 @@ pub(crate) struct Duty {
     /// Its own identifier, or that of its rule, a dot, its letter and place.
     pub(crate) id: String,
     pub(crate) role: DutyRole,
+    /// The actions that are to be done.
+    pub(crate) actions: Vec<String>,
+    /// What narrows the actions; nobody evaluates it, but it may tell by when they are to be done.
+    pub(crate) refinement: Vec<Condition>,
     /// What is to be done, in readable form: `compensate (payAmount eq 5)`.
     pub(crate) what: String,
     /// When it is to be done; `None` for always.
@@ -244,17 +251,26 @@ pub(crate) struct Duty {
 }
 
 /// ODRL 2.2, Duty: why something has to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DutyRole {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DutyRole {
+    /// A permission asks for it.
     Duty,
+    /// The policy as a whole asks for it.
+    Obligation,
+    /// It makes good for an infringed prohibition.
     Remedy,
+    /// It follows from a neglected duty or obligation.
     Consequence,
 }
 
 impl DutyRole {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// The role's name in records and messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Duty => "duty",
+            Self::Obligation => "obligation",
             Self::Remedy => "remedy",
             Self::Consequence => "consequence",
         }
@@ -263,6 +279,7 @@ impl DutyRole {
     pub(crate) fn letter(self) -> char {
         match self {
             Self::Duty => 'd',
+            Self::Obligation => 'o',
             Self::Remedy => 'r',
             Self::Consequence => 'c',
         }
@@ -272,8 +289,12 @@ impl DutyRole {
 impl Duty {
     /// The duty in readable form: `duty p0.d0: inform, when dateTime gt 2026-01-01`.
     pub(crate) fn text(&self) -> String {
+        clipped(&format!("{} {}: {}", self.role.as_str(), self.id, self.content()), MAX_RULE_TEXT)
+    }
+
+    fn content(&self) -> String {
         let when = self.condition.as_ref().map(|condition| format!(", when {}", condition.text())).unwrap_or_default();
-        clipped(&format!("{} {}: {}{when}", self.role.as_str(), self.id, self.what), MAX_RULE_TEXT)
+        format!("{}{when}", self.what)
     }
 }
 
@@ -285,7 +306,11 @@ impl Rule {
 
     /// The rule in readable form: `permission p0: spatial isPartOf urn:iso:EU`.
     pub(crate) fn text(&self) -> String {
-        let what = self.condition.as_ref().map_or_else(|| self.actions.join(", "), Condition::text);
+        let what = match (&self.obliged, &self.condition) {
+            (Some(obliged), _) => obliged.content(),
+            (None, Some(condition)) => condition.text(),
+            (None, None) => self.actions.join(", "),
+        };
         clipped(&format!("{}: {what}", self.label()), MAX_RULE_TEXT)
     }
 }
@@ -311,4 +336,6 @@ pub(crate) struct Model {
     pub(crate) conflict: Conflict,
     /// When the agreement was made, milliseconds since the Unix epoch.
     pub(crate) agreed_at_ms: Option<i64>,
+    /// Whether every duty of a permission has to be done before use.
+    pub(crate) all_duties_first: bool,
 }

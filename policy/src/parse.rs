@@ -111,7 +111,8 @@ fn policy(source: &PolicySource, document: &Value) -> Result<Model, PolicyError>
         let message = "a rule names a target although the policy has none to compare with";
         return Err(PolicyError::new("target", &at.member("target"), message));
     }
-    Ok(Model { rules, target, conflict: conflict.unwrap_or_default(), agreed_at_ms })
+    let conflict = conflict.unwrap_or_default();
+    Ok(Model { rules, target, conflict, agreed_at_ms, all_duties_first: source.any_facts })
 }
 
 /// What the caller knows must be what the policy says.

@@ -12,7 +12,7 @@ use crate::facts::Operands;
 use crate::model::Scalar;
 use crate::rego::{Request, Verdict, evaluate};
 use crate::vocabulary::{Left, action_with_ancestors};
-use crate::{Decision, Facts, PolicyError, Scope, duties, fold, parse};
+use crate::{Decision, DutyTerm, Facts, PolicyError, Scope, duties, fold, parse};
 
 /// A policy before it is compiled.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,7 +35,8 @@ pub struct PolicySource {
     pub agreed_at_ms: Option<i64>,
     /// Whether the facts may tell the value of any left operand of the vocabulary ([`Facts::operands`]) and of the asset
     /// ([`Facts::asset`]): for cases that are judged outside a connector. Without it a policy that looks at what nobody
-    /// here can tell is not usable.
+    /// here can tell is not usable. With it every duty of a permission has to be fulfilled before use, as ODRL's formal
+    /// semantics has it.
     pub any_facts: bool,
 }
 
@@ -74,6 +75,13 @@ impl Policy {
     #[must_use]
     pub fn rules(&self) -> Vec<String> {
         self.compiled.rules.iter().map(|rule| rule.rule.text()).collect()
+    }
+
+    /// Everything that has, or may have, to be done under the policy: duties, obligations, remedies and consequences, each
+    /// before what follows from it.
+    #[must_use]
+    pub fn duties(&self) -> Vec<DutyTerm> {
+        duties::terms(&self.compiled)
     }
 
     /// The members of [`Facts::claims`] that its constraints look at: for `credential:A.b` it is `A`. They tell which credentials

@@ -229,11 +229,14 @@ mod tests {
                     .map(|condition| Duty {
                         id: "d".into(),
                         role: DutyRole::Duty,
+                        actions: vec!["inform".into()],
+                        refinement: Vec::new(),
                         what: "inform".into(),
                         condition,
                         consequences: Vec::new(),
                     })
                     .collect(),
+                obliged: None,
             },
         )
     }
@@ -288,7 +291,7 @@ mod tests {
                 proptest::sample::select(&[Truth::True, Truth::False, Truth::Unknown][..]), 7),
             conflict in proptest::sample::select(&[Conflict::Perm, Conflict::Prohibit, Conflict::Invalid][..]),
         ) {
-            let model = Model { rules, target: Some("t".into()), conflict, agreed_at_ms: None };
+            let model = Model { rules, target: Some("t".into()), conflict, agreed_at_ms: None, all_duties_first: true };
             let compiled = compile(model).unwrap();
             let operands = operands(values, &truths, &compiled);
             let actions = || Request { actions: vec!["read", "use"], targets: vec!["t"], settled: vec![1] };

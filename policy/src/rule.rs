@@ -90,12 +90,14 @@ pub(crate) fn rule(
     let mut asset = Origin { part: Part::Target, pointer: String::new() };
     let mut constraints = Vec::new();
     let mut duties = None;
+    let mut whom = Vec::new();
     for (member, value) in members(value, &at)? {
         let here = at.member(member);
         match (member, kind) {
             ("@id", _) => id = name(value, &here)?,
             ("@type", _) => check_type(value, &["Rule", "Permission", "Prohibition", "Duty", "Obligation"], &here)?,
-            ("action", _) => rule_actions = Some(actions(value, kind == Kind::Obligation, reading, &here)?),
+            ("action", Kind::Obligation) => rule_actions = Some(actions(value, true, shown(reading), &here)?),
+            ("action", _) => rule_actions = Some(actions(value, false, reading, &here)?),
             ("target", _) => {
                 asset.pointer = here.to_pointer();
                 targets = Some(assets(value, reading, &here)?);
@@ -116,7 +118,7 @@ pub(crate) fn rule(
             ("remedy", Kind::Prohibition) => duties = Some((DutyRole::Remedy, value, here)),
             ("consequence", Kind::Obligation) => duties = Some((DutyRole::Consequence, value, here)),
             (other, Kind::Obligation) if FUNCTIONS.contains(&other) => {
-                parties(value, reading, &here)?;
+                whom.extend(tellings(other, &parties(value, shown(reading), &here)?));
             }
             (other, _) => return Err(not_understood(other, &at)),
         }
@@ -154,11 +156,22 @@ pub(crate) fn rule(
             targets: plain_targets.clone(),
             condition: (!parts.is_empty()).then(|| Condition::all(parts)),
             duties: duties.clone(),
+            obliged: None,
         }
     };
     // What has to be done is shown with its refinement; no request is compared with it.
     if kind == Kind::Obligation {
-        return Ok(vec![make(actions.iter().map(Named::text).collect(), &[])]);
+        let mut rule = make(actions.iter().filter_map(|action| action.name.clone()).collect(), &[]);
+        rule.obliged = Some(Duty {
+            id: id.clone(),
+            role: DutyRole::Obligation,
+            actions: rule.actions.clone(),
+            what: done(&actions, &whom),
+            refinement: actions.into_iter().flat_map(|action| action.refinement).collect(),
+            condition: rule.condition.clone(),
+            consequences: Vec::new(),
+        });
+        return Ok(vec![rule]);
     }
     let (plain, refined): (Vec<_>, Vec<_>) = actions.into_iter().partition(Named::is_plain);
     let plain: Vec<String> = plain.into_iter().filter_map(|action| action.name).collect();
@@ -291,40 +304,58 @@ fn duty(
     at: &At,
     depth: usize,
 ) -> Result<Duty, PolicyError> {
-    // Nobody evaluates how much has to be paid, or what has to be deleted; it is shown as it is written.
-    let shown = Reading { is_open: true, ..reading };
+    let shown = shown(reading);
     let mut id = label;
-    let (mut done, mut parts, mut consequences) = (None, Vec::new(), None);
+    let (mut given, mut parts, mut consequences) = (None, Vec::new(), None);
     let mut whom = Vec::new();
     for (member, value) in members(value, at)? {
         let here = at.member(member);
         match member {
             "@id" => id = name(value, &here)?,
             "@type" => check_type(value, &["Duty", "Rule", "Obligation"], &here)?,
-            "action" => done = Some(actions(value, true, shown, &here)?),
-            "target" => {
-                whom.extend(assets(value, shown, &here)?.iter().map(|thing| format!("target {}", thing.text())))
-            }
+            "action" => given = Some(actions(value, true, shown, &here)?),
+            "target" => whom.extend(tellings(member, &assets(value, shown, &here)?)),
             "constraint" => parts.extend(conditions(value, reading, &here)?),
             "consequence" if role != DutyRole::Remedy => consequences = Some((value, here)),
             function if matches!(function, "assigner" | "assignee") || FUNCTIONS.contains(&function) => {
-                let things = parties(value, shown, &here)?;
-                whom.extend(things.iter().map(|thing| format!("{function} {}", thing.text())));
+                whom.extend(tellings(function, &parties(value, shown, &here)?));
             }
             other => return Err(not_understood(other, at)),
         }
     }
-    let done = done
-        .filter(|done| !done.is_empty())
+    let given = given
+        .filter(|given| !given.is_empty())
         .ok_or_else(|| PolicyError::new("action", &at.member("action"), "a duty needs an action"))?;
-    let mut what = done.iter().map(Named::text).collect::<Vec<_>>().join(" and ");
-    if !whom.is_empty() {
-        what.push_str(&format!(" [{}]", whom.join(", ")));
-    }
     let consequences = match consequences {
         Some((value, here)) => duty_list(DutyRole::Consequence, value, &id, reading, &here, depth + 1)?,
         None => Vec::new(),
     };
     let condition = (!parts.is_empty()).then(|| Condition::all(parts));
-    Ok(Duty { id, role, what: clipped(&what, MAX_RULE_TEXT), condition, consequences })
+    Ok(Duty {
+        id,
+        role,
+        actions: given.iter().filter_map(|action| action.name.clone()).collect(),
+        what: done(&given, &whom),
+        refinement: given.into_iter().flat_map(|action| action.refinement).collect(),
+        condition,
+        consequences,
+    })
+}
+
+/// Nobody evaluates how much has to be paid, or what has to be deleted; it is shown as it is written.
+fn shown(reading: Reading) -> Reading {
+    Reading { is_open: true, ..reading }
+}
+
+fn tellings(member: &str, things: &[Named]) -> Vec<String> {
+    things.iter().map(|thing| format!("{member} {}", thing.text())).collect()
+}
+
+/// What is to be done, in readable form.
+fn done(actions: &[Named], whom: &[String]) -> String {
+    let mut what = actions.iter().map(Named::text).collect::<Vec<_>>().join(" and ");
+    if !whom.is_empty() {
+        what.push_str(&format!(" [{}]", whom.join(", ")));
+    }
+    clipped(&what, MAX_RULE_TEXT)
 }

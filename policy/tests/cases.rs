@@ -2,7 +2,7 @@
 //!
 //! A file is an object with `feature`, optional defaults for every case (`policy`, `facts`, `scope`, `action`, `source`) and
 //! the list `cases`. A case says what comes out: `allow` with optional `text` (part of the decision's sentences),
-//! `validUntil`, `obligations` and `duties`, or `error` with `code`, `rule`, `member` and optional `pointer`.
+//! `validUntil`, `obligations`, `duties` and `terms` (all that may have to be done), or `error` with `code`, `rule`, `member` and optional `pointer`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::path::Path;
@@ -52,6 +52,7 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
         "validUntil",
         "obligations",
         "duties",
+        "terms",
         "error",
     ];
     if let Some(other) = case.keys().find(|key| !KNOWN.contains(&key.as_str())) {
@@ -134,6 +135,17 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
         .collect();
     if case.get("duties").is_some_and(|wanted| *wanted != Value::from(duties.clone())) {
         return Err(format!("the duties are {}", Value::from(duties)));
+    }
+    let terms: Vec<Value> = policy
+        .duties()
+        .into_iter()
+        .map(|term| {
+            let times = [term.due_from_ms, term.due_by_ms].map(|at| at.map(policy_plan::instant_text));
+            serde_json::json!([term.id, term.rule, term.role, term.action, times[0], times[1], term.conditional])
+        })
+        .collect();
+    if case.get("terms").is_some_and(|wanted| *wanted != Value::from(terms.clone())) {
+        return Err(format!("the terms are {}", Value::from(terms)));
     }
     if scope == Scope::Request {
         let later = policy.residual(action, &facts).decide(facts.now_ms, &facts.usage);
