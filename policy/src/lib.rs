@@ -46,7 +46,7 @@ pub use error::PolicyError;
 pub use facts::{DutyState, Facts};
 pub use model::DutyRole;
 pub use parse::MUNICIPAL_PROFILE;
-pub use policy::{Policy, PolicySource};
+pub use policy::{Looks, Policy, PolicySource};
 pub use policy_plan::Used;
 pub use scope::Scope;
 pub use turtle::from_turtle;

@@ -40,6 +40,21 @@ pub struct PolicySource {
     pub any_facts: bool,
 }
 
+/// What a policy looks at of [`Facts`] beside time, party and claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Looks<'p> {
+    /// [`Facts::events`].
+    pub events: bool,
+    /// [`Facts::consents`]: those that it names.
+    pub consents: BTreeSet<&'p str>,
+    /// [`Facts::duties`].
+    pub duties: bool,
+    /// [`Facts::usage`].
+    pub usage: bool,
+    /// [`Facts::transfers`].
+    pub transfers: bool,
+}
+
 /// A compiled policy. Cheap to clone, and shared between threads.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -113,6 +128,12 @@ impl Policy {
             }
         }
         names
+    }
+
+    /// What else of the facts it looks at, so that whoever puts them together reads nothing in vain.
+    #[must_use]
+    pub fn looks_at(&self) -> Looks<'_> {
+        Looks { duties: !self.compiled.duties.is_empty(), ..Looks::default() }
     }
 
     /// Decides whether the party of the facts may perform the action (ODRL 2.2, Permission, Prohibition and Policy
