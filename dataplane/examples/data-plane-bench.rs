@@ -405,6 +405,7 @@ fn start_message(signer: &PlanSigner, source: u16) -> Value {
             query: None,
         },
         selection: None,
+        limits: Default::default(),
         max_token_seconds: 3600,
     };
     let message = StartMessage {

@@ -186,6 +186,7 @@ mod tests {
                 }]),
             },
             selection: None,
+            limits: Default::default(),
             max_token_seconds: 1,
         };
         assert_eq!(first_page(&plan), ("/ngsi-ld/v1/entities".to_owned(), Some("type=A,B%20C".to_owned())));

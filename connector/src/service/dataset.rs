@@ -1,7 +1,7 @@
 //! What a row of `dataset` says beside its title: description, keywords, further DCAT members, distributions, source and
 //! admission. Kept as JSON, checked when an operator writes it.
 
-use policy_plan::{Admission, Selection, Source};
+use policy_plan::{Admission, Limits, Selection, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
@@ -72,6 +72,9 @@ pub(crate) struct DatasetBody {
     /// What of NGSI-LD entities a flow may show; everything when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<Selection>,
+    /// How fast a flow may be used.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
 }
 
 /// One way of having a dataset.
@@ -291,7 +294,8 @@ mod tests {
             "distributions": [{"format": "HttpData-PULL"}],
             "source": {"http": {"baseUrl": "http://127.0.0.1:1026/broker", "credential": "orion"}},
             "admission": {"methods": ["GET"], "paths": ["/ngsi-ld/v1/entities/**"], "query": [{"name": "type"}]},
-            "selection": {"types": ["https://m/Air"], "attributes": [{"name": "https://m/no2"}], "pseudonymKey": null}
+            "selection": {"types": ["https://m/Air"], "attributes": [{"name": "https://m/no2"}], "pseudonymKey": null},
+            "limits": {"requestsPerSecond": 20, "bytesPerSecond": 1_000_000, "concurrent": 4}
         })
     }
 
@@ -354,6 +358,10 @@ mod tests {
             ("/admission/paths", json!(["/**/b"]), "admission.paths"),
             ("/admission/query", json!([{"name": "a"}, {"name": "a"}]), "admission.query"),
             ("/admission/query", json!([{"name": ""}]), "admission.query"),
+            ("/limits", json!({"requestsPerSecond": 0}), "nonzero"),
+            ("/limits", json!({"requestsPerSecond": -1}), "nonzero"),
+            ("/limits", json!({"bytesPerSecond": 5_000_000_000_u64}), "nonzero"),
+            ("/limits", json!({"requests": 1}), "requests"),
             ("/distributions", json!([]), "distributions"),
             ("/distributions", json!([{"format": ""}]), "distributions"),
             ("/keywords", json!(["a\nb"]), "keywords"),

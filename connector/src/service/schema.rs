@@ -51,6 +51,17 @@ pub(crate) fn admission() -> RefOr<Schema> {
         .into()
 }
 
+/// Schema of [`policy_plan::Limits`].
+pub(crate) fn limits() -> RefOr<Schema> {
+    let number = |text: &str| ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer)).description(Some(text));
+    ObjectBuilder::new()
+        .description(Some("How fast each flow may be used; what is left out is not limited"))
+        .property("requestsPerSecond", number("Requests in each second; one too many is answered with 429"))
+        .property("bytesPerSecond", number("Bytes of bodies in each second; a faster reader is slowed down"))
+        .property("concurrent", number("Answers under way at once; one too many is answered with 429"))
+        .into()
+}
+
 /// Schema of [`policy_plan::Selection`].
 pub(crate) fn selection() -> RefOr<Schema> {
     let switch = |text: &str| ObjectBuilder::new().schema_type(SchemaType::new(Type::Boolean)).description(Some(text));

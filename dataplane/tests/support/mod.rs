@@ -242,6 +242,7 @@ impl World {
                 query: None,
             },
             selection: None,
+            limits: Default::default(),
             max_token_seconds: 600,
         }
     }

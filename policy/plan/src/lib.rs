@@ -12,6 +12,7 @@ mod admission;
 mod calendar;
 mod expr;
 mod jws;
+mod limits;
 mod path;
 mod plan;
 mod residual;
@@ -23,6 +24,7 @@ pub use admission::{Admission, MAX_PATH_BYTES, MAX_QUERY_BYTES, QueryRule, path_
 pub use calendar::{WEEK_SECONDS, Weekly};
 pub use expr::{Expr, TimeOperator, Truth};
 pub use jws::{MAX_PLAN_BYTES, PLAN_TYPE, PlanError, PlanSigner, PlanVerifier, sign, verify};
+pub use limits::Limits;
 pub use plan::{EnforcementPlan, Source};
 pub use residual::{Conflict, PlanDecision, Reason, Residual, ResidualRule};
 pub use selection::{AttributeRule, Member, NamedContext, PseudonymKey, Selection};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Admission, Residual, Selection};
+use crate::{Admission, Limits, Residual, Selection};
 
 /// What one data flow is allowed to do.
 ///
@@ -33,6 +33,9 @@ pub struct EnforcementPlan {
     /// What of NGSI-LD entities the flow may show. `None` shows them as the source gives them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<Selection>,
+    /// How fast the flow may be used.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// The longest life of an access token for this flow, in seconds.
     pub max_token_seconds: u32,
 }

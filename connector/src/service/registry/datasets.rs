@@ -1,7 +1,7 @@
 //! Datasets, as operators write them.
 
 use async_trait::async_trait;
-use policy_plan::{Admission, Selection, Source};
+use policy_plan::{Admission, Limits, Selection, Source};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -54,6 +54,10 @@ pub(crate) struct DatasetInput {
     /// What of NGSI-LD entities is shown; everything when left out.
     #[schema(schema_with = schema::selection)]
     selection: Option<Selection>,
+    /// How fast each flow may be used; as fast as it can when left out.
+    #[serde(default)]
+    #[schema(schema_with = schema::limits)]
+    limits: Limits,
 }
 
 #[async_trait]
@@ -82,6 +86,7 @@ impl Resource for dataset::Entity {
             source: input.source,
             admission,
             selection: input.selection,
+            limits: input.limits,
         };
         body.check()?;
         Ok(dataset::Model {

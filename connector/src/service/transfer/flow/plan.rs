@@ -1,7 +1,7 @@
 //! What a flow admits, for the data plane to enforce.
 
 use dsp_protocol::Role;
-use policy_plan::{Admission, Conflict, EnforcementPlan, Expr, Residual, ResidualRule, Selection, Truth};
+use policy_plan::{Admission, Conflict, EnforcementPlan, Expr, Limits, Residual, ResidualRule, Selection, Truth};
 use serde_json::Value;
 
 use crate::app::App;
@@ -19,7 +19,7 @@ use crate::store::{agreements, dataset, now_ms, registry};
 pub(super) async fn plan(app: &App, row: &Model) -> ServiceResult<EnforcementPlan> {
     let db = app.store.reads();
     let provider = role(row) == Role::Provider;
-    let (rules, source, admission, selection) = if provider {
+    let (rules, source, admission, selection, limits) = if provider {
         let agreement = agreements::find(db, app.context(), "provider", &row.agreement_id).await?;
         let agreement = agreement.ok_or_else(|| ServiceError::internal("a transfer has lost its agreement"))?;
         let body = registry::find::<dataset::Entity>(db, app.context(), &row.dataset_id).await?;
@@ -28,9 +28,9 @@ pub(super) async fn plan(app: &App, row: &Model) -> ServiceResult<EnforcementPla
         })?;
         let body = DatasetBody::parse(&body.body).map_err(ServiceError::internal)?;
         let selection = body.selection.map(|selection| keyed(app, row, selection));
-        (residual(app, row, &agreement.body)?, Some(body.source), body.admission, selection)
+        (residual(app, row, &agreement.body)?, Some(body.source), body.admission, selection, body.limits)
     } else {
-        (open_rules(), None, any_request(), None)
+        (open_rules(), None, any_request(), None, Limits::default())
     };
     let (us, them) = (app.participant.clone(), row.counter_party.clone());
     let (provider, consumer) = if provider { (us, them) } else { (them, us) };
@@ -45,6 +45,7 @@ pub(super) async fn plan(app: &App, row: &Model) -> ServiceResult<EnforcementPla
         source,
         admission,
         selection,
+        limits,
         max_token_seconds: app.config.transfer.token_lifetime_s,
     })
 }
