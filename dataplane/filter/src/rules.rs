@@ -56,6 +56,9 @@ impl Filter {
     pub fn new(selection: Selection) -> Result<Self, Fault> {
         let unusable = |message: String| Fault { code: "selection_not_usable", message };
         selection.check().map_err(|(member, why)| unusable(format!("`{member}` of the selection {why}")))?;
+        if selection.rows.is_some() || selection.time.is_some() || selection.personal.is_some() {
+            return Err(unusable("this data plane cannot enforce `rows`, `time` and `personal`".to_owned()));
+        }
         let key = selection.pseudonym_key.as_ref().and_then(policy_plan::PseudonymKey::bytes);
         if selection.needs_key() && key.is_none() {
             return Err(unusable("the selection wants pseudonyms and has no key for them".to_owned()));

@@ -14,22 +14,30 @@ mod expr;
 mod jws;
 mod limits;
 mod path;
+mod personal;
 mod plan;
+mod query;
 mod residual;
+mod row;
 mod selection;
 mod text;
 mod usage;
+mod window;
 
 pub use admission::{Admission, MAX_PATH_BYTES, MAX_QUERY_BYTES, QueryRule, path_segments, query_pairs};
 pub use calendar::{WEEK_SECONDS, Weekly};
 pub use expr::{Expr, TimeOperator, Truth};
 pub use jws::{MAX_PLAN_BYTES, PLAN_TYPE, PlanError, PlanSigner, PlanVerifier, sign, verify};
 pub use limits::Limits;
+pub use personal::{Marking, Personal, PersonalMode};
 pub use plan::{EnforcementPlan, Source};
+pub use query::{Comparison, Literal, Part, Query, Term, Test, Wanted, instant_ms};
 pub use residual::{Conflict, PlanDecision, Reason, Residual, ResidualRule};
+pub use row::{Area, Georel, Rows};
 pub use selection::{AttributeRule, Member, NamedContext, PseudonymKey, Selection};
 pub use text::instant_text;
 pub use usage::{Meter, Used};
+pub use window::{Stretch, Window};
 
 /// Why a request is refused: a machine code, a sentence, and, when a policy decided, the rule and the fact.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,6 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::personal::{Personal, PersonalMode};
+use crate::row::Rows;
+use crate::window::Window;
+
 /// Most types, attributes, id patterns, sub-attributes or contexts of one selection.
 const MAX_ITEMS: usize = 1000;
 /// Most terms of one context.
@@ -46,6 +50,15 @@ pub struct Selection {
     /// The key of the pseudonyms, of this agreement alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pseudonym_key: Option<PseudonymKey>,
+    /// Which entities pass, by what they say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Rows>,
+    /// Which moments are shown, and how exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Window>,
+    /// What is personal, and what becomes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personal: Option<Personal>,
     /// Longest entity in bytes; a longer one ends the answer with an error.
     #[serde(default = "default_entity_bytes")]
     pub max_entity_bytes: u32,
@@ -69,6 +82,9 @@ pub struct AttributeRule {
     /// The values become pseudonyms.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pseudonym: bool,
+    /// The attribute does not change with time, so that `time` says nothing about it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timeless: bool,
 }
 
 /// A context under its address, as the terms that matter.
@@ -167,7 +183,9 @@ impl Selection {
     /// Whether the selection needs a key for pseudonyms.
     #[must_use]
     pub fn needs_key(&self) -> bool {
-        self.pseudonymous_ids || self.attributes.iter().any(|attribute| attribute.pseudonym)
+        self.pseudonymous_ids
+            || self.attributes.iter().any(|attribute| attribute.pseudonym)
+            || self.personal.as_ref().is_some_and(|personal| personal.mode == PersonalMode::Pseudonymise)
     }
 
     /// The first member that is not as it must be, with the reason. The key is not looked at.
@@ -190,6 +208,9 @@ impl Selection {
             names("ids", pattern.iter())?;
         }
         self.check_contexts()?;
+        self.rows.as_ref().map_or(Ok(()), Rows::check)?;
+        self.check_time()?;
+        self.check_personal()?;
         if self.coordinate_decimals.is_some_and(|decimals| decimals > MAX_DECIMALS) {
             return Err(("coordinateDecimals", format!("must be at most {MAX_DECIMALS}")));
         }
@@ -198,6 +219,29 @@ impl Selection {
             return Err(("maxEntityBytes", format!("must be between {least} and {most}")));
         }
         Ok(())
+    }
+
+    fn check_time(&self) -> Result<(), (&'static str, String)> {
+        let Some(time) = &self.time else {
+            return match self.attributes.iter().find(|attribute| attribute.timeless) {
+                Some(rule) => Err(("attributes.timeless", format!("of `{}` means nothing without `time`", rule.name))),
+                None => Ok(()),
+            };
+        };
+        time.check()?;
+        if self.attributes.iter().all(|attribute| attribute.timeless) {
+            return Err(("time", "is about no attribute: all are timeless".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn check_personal(&self) -> Result<(), (&'static str, String)> {
+        let Some(personal) = &self.personal else { return Ok(()) };
+        iris("personal.marking", personal.marking.keys())?;
+        for marking in personal.marking.values() {
+            iris("personal.marking", marking.personal.iter())?;
+        }
+        personal.check(&self.types)
     }
 
     fn check_contexts(&self) -> Result<(), (&'static str, String)> {
@@ -220,7 +264,7 @@ impl Selection {
 }
 
 /// A name that is whole: with a scheme, and without what query languages use to separate names.
-fn is_iri(text: &str) -> bool {
+pub(crate) fn is_iri(text: &str) -> bool {
     let scheme = text.split(':').next().unwrap_or_default();
     text.len() <= MAX_NAME_BYTES
         && text.len() > scheme.len() + 1
@@ -309,7 +353,33 @@ mod tests {
             (json!({"types": ["https://a/T"], "attributes": [], "coordinateDecimals": 16}), "coordinateDecimals"),
             (json!({"types": ["https://a/T"], "attributes": [], "maxEntityBytes": 1}), "maxEntityBytes"),
             (json!({"types": ["https://a/T"], "attributes": [], "members": ["value"]}), "unknown variant"),
-            (json!({"types": ["https://a/T"], "attributes": [], "rows": "x"}), "unknown field"),
+            (json!({"types": ["https://a/T"], "attributes": [], "rowz": "x"}), "unknown field"),
+            (json!({"types": ["https://a/T"], "attributes": [], "rows": {"q": "no2>1"}}), "rows.q"),
+            (json!({"types": ["https://a/T"], "attributes": [], "rows": {}}), "rows"),
+            (json!({"types": ["https://a/T"], "attributes": [], "time": {"maxAgeSeconds": 5}}), "time"),
+            (
+                json!({"types": ["https://a/T"], "attributes": [{"name": "https://a/b", "timeless": true}]}),
+                "attributes.timeless",
+            ),
+            (
+                json!({"types": ["https://a/T"], "attributes": [], "personal": {"mode": "remove", "marking": {}}}),
+                "personal.marking",
+            ),
+            (
+                json!({"types": ["https://a/T"], "attributes": [],
+                    "personal": {"mode": "remove", "marking": {"https://a/T": {}}}}),
+                "personal.marking",
+            ),
+            (
+                json!({"types": ["https://a/T"], "attributes": [],
+                    "personal": {"mode": "remove", "marking": {"https://a/T": {"none": true, "personal": ["https://a/x"]}}}}),
+                "personal.marking",
+            ),
+            (
+                json!({"types": ["https://a/T"], "attributes": [],
+                    "personal": {"mode": "hide", "marking": {"https://a/T": {"none": true}}}}),
+                "unknown variant",
+            ),
             (
                 json!({"types": ["https://a/T"], "attributes": [],
                     "contexts": [{"url": "https://a/c", "terms": {"@vocab": "https://a/"}}]}),
