@@ -23,6 +23,7 @@ mod serve;
 mod show;
 mod sse;
 mod status;
+mod terms;
 mod transfer;
 mod trust;
 mod wait;
@@ -83,10 +84,14 @@ fn remote(command: Command, connection: &Connection) -> Outcome {
             Command::Agreement { command } => agreement::run(&client, print, command).await,
             Command::Agreements(options) => agreement::list(&client, print, &options).await,
             Command::Catalog(options) => catalog::show(&client, print, &options).await,
+            Command::Consent { command } => terms::consents(&client, print, command).await,
             Command::Credential { command } => credential::run(&client, print, command).await,
             Command::DataPlane { command } => registry::data_planes(&client, print, command).await,
             Command::Dataset { command } => registry::datasets(&client, print, command).await,
+            Command::Decision { command } => terms::decisions(&client, print, command).await,
+            Command::DeclaredEvent { command } => terms::declared_events(&client, print, command).await,
             Command::Doctor(options) => doctor::run(&client, print, &options).await,
+            Command::Duty { command } => terms::duties(&client, print, command).await,
             Command::Events(options) => event::run(&client, print, &options).await,
             Command::Get(options) => get::get(&client, print, &options).await,
             Command::Identity { command } => identity::run(&client, print, command).await,

@@ -75,6 +75,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// Transfers.
     pub transfer: Transfer,
+    /// Decisions by policies.
+    pub policy: PolicySettings,
     /// Our catalog.
     pub catalog: Catalog,
     /// Limits on requests to us.
@@ -129,6 +131,13 @@ pub struct Transfer {
     pub data_plane_patience_s: u64,
     /// Longest validity of a token for a data flow, seconds.
     pub token_lifetime_s: u32,
+}
+
+/// Decisions by policies.
+#[derive(Debug, Clone)]
+pub struct PolicySettings {
+    /// How long records of decisions are kept, days.
+    pub decision_record_days: u32,
 }
 
 /// Our catalog.
@@ -206,6 +215,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
             data_plane_patience_s: reader.number("transfer.data_plane_patience_s", 1),
             token_lifetime_s: reader.number("transfer.token_lifetime_s", 1),
         },
+        policy: PolicySettings { decision_record_days: reader.number("policy.decision_record_days", 1) },
         catalog: Catalog { page_size: reader.number("catalog.page_size", 1) },
         limits: Limits {
             body_bytes: reader.number("limits.body_bytes", 1024),

@@ -317,6 +317,12 @@ pub const SETTINGS: &[Setting] = &[
         Some("86400"),
         "How long a token for a data flow is valid at most; a transfer that is suspended and resumed gets a new one.",
     ),
+    setting(
+        "policy.decision_record_days",
+        Kind::Number,
+        Some("90"),
+        "How long records of decisions are kept, in days.",
+    ),
     setting("catalog.page_size", Kind::Number, Some("50"), "Datasets on one page of our catalog."),
     setting("limits.body_bytes", Kind::Bytes, Some("1048576"), "Largest body of a request to any listener."),
     setting("limits.json_depth", Kind::Number, Some("64"), "Deepest nesting of JSON in a request."),

@@ -1,18 +1,25 @@
 //! Policies compiled once, decisions cached until their next boundary.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod facts;
+mod record;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use dsp_protocol::policy::{Agreement, Rules};
 use identity::Participant;
 use policy::{Decision, Facts, Policy, PolicySource, Scope};
+use sea_orm::ConnectionTrait;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub(crate) use facts::{Asking, Known};
+pub(crate) use record::{Occasion, Subject, forget_old};
+
 use super::{ServiceError, ServiceResult};
 use crate::app::App;
-use crate::store::{catalog, now_ms};
+use crate::store::{catalog, declared_event, facts as rows, now_ms};
 
 /// The action that agreements are about (DSP 2025-1 knows only `use`).
 pub(crate) const USE: &str = "use";
@@ -21,13 +28,37 @@ pub(crate) const USE: &str = "use";
 /// shows at once; one through another replica after this time.
 const POLICY_LIFETIME: Duration = Duration::from_secs(5);
 
-/// What identifies a decision.
+/// What identifies a decision: everything that it rests on but the time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct DecisionKey {
     policy: String,
     scope: Scope,
-    participant: String,
-    claims: String,
+    facts: String,
+}
+
+/// A decision with the facts that it was made by.
+pub(crate) struct Judged {
+    /// The decision.
+    pub decision: Arc<Decision>,
+    /// The facts.
+    pub facts: Facts,
+    /// The policy.
+    pub policy: Policy,
+}
+
+impl Judged {
+    /// Why it is refused, if it is.
+    pub(crate) fn refusal(&self) -> Option<ServiceError> {
+        (!self.decision.allow).then(|| refusal(&self.decision))
+    }
+}
+
+/// Declared events as they were last read.
+#[derive(Default)]
+struct Events {
+    /// Grows with each change, so that rows that were read before it are not kept after it.
+    generation: u64,
+    read: Option<(Instant, Arc<Vec<declared_event::Model>>)>,
 }
 
 /// A policy of ours, as it was read from the database.
@@ -53,12 +84,24 @@ pub(crate) struct About<'a> {
     pub agreed_at: Option<i64>,
 }
 
+impl<'a> About<'a> {
+    fn agreement(agreement: &'a Agreement) -> Self {
+        Self {
+            target: Some(agreement.target.as_str()),
+            assigner: Some(agreement.assigner.as_str()),
+            assignee: Some(agreement.assignee.as_str()),
+            agreed_at: agreement.timestamp_ms(),
+        }
+    }
+}
+
 /// Compiled policies and cached decisions.
 pub(crate) struct Decisions {
     compiled: moka::sync::Cache<String, Policy>,
     decided: moka::sync::Cache<DecisionKey, Arc<Decision>>,
     loaded: moka::sync::Cache<String, Option<Arc<LoadedPolicy>>>,
     access: moka::sync::Cache<(), Arc<Vec<String>>>,
+    events: Mutex<Events>,
 }
 
 impl Default for Decisions {
@@ -68,6 +111,7 @@ impl Default for Decisions {
             decided: moka::sync::Cache::new(100_000),
             loaded: moka::sync::Cache::builder().max_capacity(10_000).time_to_live(POLICY_LIFETIME).build(),
             access: moka::sync::Cache::builder().max_capacity(1).time_to_live(POLICY_LIFETIME).build(),
+            events: Mutex::default(),
         }
     }
 }
@@ -78,22 +122,11 @@ impl Decisions {
     /// # Errors
     /// `policy_not_understood` with the rule and the member: 400, since whoever wrote the policy has to change it.
     pub(crate) fn compile(&self, rules: &Rules, profile: &[String], about: About<'_>) -> ServiceResult<Policy> {
-        let mut normalised = rules.normalised();
-        if let (Value::Object(members), false) = (&mut normalised, profile.is_empty()) {
-            members.insert("profile".to_owned(), profile.into());
-        }
-        let key = format!("{normalised}\n{about:?}");
+        let source = source(rules, profile, about);
+        let key = format!("{}\n{about:?}", source.rules);
         if let Some(policy) = self.compiled.get(&key) {
             return Ok(policy);
         }
-        let source = PolicySource {
-            rules: normalised,
-            target: about.target.map(str::to_owned),
-            assigner: about.assigner.map(str::to_owned),
-            assignee: about.assignee.map(str::to_owned),
-            agreed_at_ms: about.agreed_at,
-            ..PolicySource::default()
-        };
         let policy = Policy::compile(&source).map_err(not_understood)?;
         self.compiled.insert(key, policy.clone());
         Ok(policy)
@@ -104,34 +137,55 @@ impl Decisions {
     /// # Errors
     /// As [`Decisions::compile`].
     pub(crate) fn compile_agreement(&self, body: &str) -> ServiceResult<Policy> {
-        let value: Value = serde_json::from_str(body).map_err(ServiceError::internal)?;
-        let agreement = Agreement::parse(&value).map_err(ServiceError::internal)?;
-        let about = About {
-            target: Some(agreement.target.as_str()),
-            assigner: Some(agreement.assigner.as_str()),
-            assignee: Some(agreement.assignee.as_str()),
-            agreed_at: agreement.timestamp_ms(),
-        };
-        self.compile(&agreement.rules, &agreement.profile, about)
+        let agreement = read_agreement(body)?;
+        self.compile(&agreement.rules, &agreement.profile, About::agreement(&agreement))
     }
 
-    /// What the policy says about a participant with these claims, now.
-    pub(crate) fn decide(&self, policy: &Policy, scope: Scope, participant: &str, claims: &Value) -> Arc<Decision> {
-        let key = DecisionKey {
-            policy: policy.hash().to_owned(),
-            scope,
-            participant: participant.to_owned(),
-            claims: claims.to_string(),
-        };
-        let now = now_ms();
+    /// What the policy says, by these facts.
+    pub(crate) fn decide(&self, policy: &Policy, scope: Scope, facts: &Facts) -> ServiceResult<Arc<Decision>> {
+        let timeless = Facts { now_ms: 0, ..facts.clone() };
+        let facts_text = serde_json::to_string(&timeless).map_err(ServiceError::internal)?;
+        let key = DecisionKey { policy: policy.hash().to_owned(), scope, facts: facts_text };
         if let Some(decision) = self.decided.get(&key)
-            && decision.valid_until_ms.is_none_or(|until| now < until)
+            && decision.valid_until_ms.is_none_or(|until| facts.now_ms < until)
         {
-            return decision;
+            return Ok(decision);
         }
-        let decision = Arc::new(policy.decide(scope, USE, &facts(now, participant, claims)));
+        let decision = Arc::new(policy.decide(scope, USE, facts));
         self.decided.insert(key, decision.clone());
-        decision
+        Ok(decision)
+    }
+
+    /// The declared events that have not ended. Changes through this replica show at once, those through another one after
+    /// [`POLICY_LIFETIME`].
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn events(
+        &self,
+        app: &App,
+        db: &impl ConnectionTrait,
+    ) -> ServiceResult<Arc<Vec<declared_event::Model>>> {
+        let generation = {
+            let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+            match &events.read {
+                Some((at, rows)) if at.elapsed() < POLICY_LIFETIME => return Ok(rows.clone()),
+                _ => events.generation,
+            }
+        };
+        let rows = Arc::new(rows::events(db, app.context(), now_ms()).await?);
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        if events.generation == generation {
+            events.read = Some((Instant::now(), rows.clone()));
+        }
+        Ok(rows)
+    }
+
+    /// Forgets the declared events, after one was changed.
+    pub(crate) fn forget_events(&self) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.generation += 1;
+        events.read = None;
     }
 
     /// Those of the access policies that let the participant see their offers; the empty id stands for no restriction.
@@ -145,15 +199,22 @@ impl Decisions {
         participant: &Participant,
     ) -> ServiceResult<Vec<String>> {
         self.load(app, access_policies).await?;
-        let visible = access_policies.iter().filter(|id| {
-            id.is_empty()
-                || self.loaded(id).is_some_and(|loaded| {
-                    loaded.compiled.as_ref().is_some_and(|policy| {
-                        self.decide(policy, Scope::Catalog, participant.id(), participant.claims()).allow
-                    })
-                })
-        });
-        Ok(visible.cloned().collect())
+        let compiled = |id: &String| self.loaded(id).and_then(|loaded| loaded.compiled.clone());
+        let named: Vec<(&String, Option<Policy>)> = access_policies.iter().map(|id| (id, compiled(id))).collect();
+        let policies = named.iter().filter_map(|(_, policy)| Some((policy.as_ref()?, None)));
+        let known = Known::read(app, app.store.reads(), policies).await?;
+        let asking = Asking::before_agreement(participant.id(), participant.claims(), None);
+        let mut visible = Vec::with_capacity(named.len());
+        for (id, policy) in &named {
+            let allowed = match policy {
+                Some(policy) => self.decide(policy, Scope::Catalog, &known.facts(policy, &asking))?.allow,
+                None => id.is_empty(),
+            };
+            if allowed {
+                visible.push((*id).clone());
+            }
+        }
+        Ok(visible)
     }
 
     /// The access policies that our offers name.
@@ -224,6 +285,36 @@ impl Decisions {
     }
 }
 
+fn read_agreement(body: &str) -> ServiceResult<Agreement> {
+    let value: Value = serde_json::from_str(body).map_err(ServiceError::internal)?;
+    Agreement::parse(&value).map_err(ServiceError::internal)
+}
+
+/// The policy of an agreement, compiled for this once.
+///
+/// # Errors
+/// As [`Decisions::compile`].
+pub(crate) fn policy_of_agreement(body: &str) -> ServiceResult<Policy> {
+    let agreement = read_agreement(body)?;
+    let source = source(&agreement.rules, &agreement.profile, About::agreement(&agreement));
+    Policy::compile(&source).map_err(not_understood)
+}
+
+fn source(rules: &Rules, profile: &[String], about: About<'_>) -> PolicySource {
+    let mut rules = rules.normalised();
+    if let (Value::Object(members), false) = (&mut rules, profile.is_empty()) {
+        members.insert("profile".to_owned(), profile.into());
+    }
+    PolicySource {
+        rules,
+        target: about.target.map(str::to_owned),
+        assigner: about.assigner.map(str::to_owned),
+        assignee: about.assignee.map(str::to_owned),
+        agreed_at_ms: about.agreed_at,
+        ..PolicySource::default()
+    }
+}
+
 /// A denial as an error that names the rule and the fact.
 pub(crate) fn refusal(decision: &Decision) -> ServiceError {
     let first = decision.reasons.first();
@@ -231,11 +322,21 @@ pub(crate) fn refusal(decision: &Decision) -> ServiceError {
         .because(first.map(|reason| reason.rule.clone()), first.map(|reason| reason.fact.clone()))
 }
 
-/// The facts that a policy may use about a participant.
-pub(crate) fn facts(now: i64, participant: &str, claims: &Value) -> Facts {
-    let mut facts = Facts::new(now, participant);
-    facts.claims = claims.clone();
-    facts
+/// Decides one question by what is known now.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn judge(
+    app: &App,
+    db: &impl ConnectionTrait,
+    policy: &Policy,
+    scope: Scope,
+    asking: &Asking<'_>,
+) -> ServiceResult<Judged> {
+    let known = Known::read(app, db, [(policy, asking.agreement)]).await?;
+    let facts = known.facts(policy, asking);
+    let decision = app.decisions.decide(policy, scope, &facts)?;
+    Ok(Judged { decision, facts, policy: policy.clone() })
 }
 
 /// A policy that does not compile, as an error.

@@ -5,6 +5,7 @@ pub(crate) mod catalog;
 pub(crate) mod data_plane;
 pub(crate) mod dataset;
 pub(crate) mod decide;
+pub(crate) mod duties;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod in_flight;

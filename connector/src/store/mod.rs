@@ -16,7 +16,10 @@ mod writer;
 pub(crate) mod agreements;
 pub(crate) mod catalog;
 pub(crate) mod credentials;
+pub(crate) mod decisions;
+pub(crate) mod duties;
 pub(crate) mod events;
+pub(crate) mod facts;
 pub(crate) mod issuances;
 pub(crate) mod leases;
 pub(crate) mod negotiations;
@@ -31,8 +34,9 @@ mod battery;
 
 pub(crate) use entity::process::ProcessRow;
 pub(crate) use entity::{
-    agreement, credential, credential_offer, credential_request, data_plane, dataset, event, issuance,
-    issued_credential, negotiation, offer, partner, policy, transfer, trusted_issuer, webhook,
+    agreement, consent, credential, credential_offer, credential_request, data_plane, dataset, decision_record,
+    declared_event, duty, event, issuance, issued_credential, negotiation, offer, partner, policy, transfer,
+    trusted_issuer, webhook,
 };
 pub(crate) use page::{Filter, ListQuery, Page};
 pub(crate) use unit::{Step, StepKind, Unit};

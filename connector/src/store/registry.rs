@@ -8,8 +8,8 @@ use sea_orm::{
 };
 
 use super::entity::{
-    credential, credential_offer, credential_request, data_plane, dataset, issued_credential, negotiation, offer,
-    partner, policy, transfer, trusted_issuer, webhook,
+    consent, credential, credential_offer, credential_request, data_plane, dataset, decision_record, declared_event,
+    duty, issued_credential, negotiation, offer, partner, policy, transfer, trusted_issuer, webhook,
 };
 use super::page::{ListQuery, Listing, Page, list as list_rows};
 use super::{Store, StoreError, StoreResult, Unit};
@@ -63,6 +63,32 @@ registered!(
     issued_credential,
     ["createdAt" => CreatedAt, "id" => Id],
     ["holder" => Holder, "type" => Kind, "state" => State]
+);
+registered!(declared_event, ["id" => Id, "startsAt" => StartsAt, "createdAt" => CreatedAt], []);
+registered!(
+    decision_record,
+    ["createdAt" => CreatedAt, "id" => Id],
+    [
+        "scope" => Scope,
+        "processId" => ProcessId,
+        "agreementId" => AgreementId,
+        "datasetId" => DatasetId,
+        "participantId" => Participant,
+        "policyHash" => PolicyHash
+    ]
+);
+registered!(consent, ["createdAt" => CreatedAt, "id" => Id], ["subject" => Subject]);
+registered!(
+    duty,
+    ["createdAt" => CreatedAt, "id" => Id],
+    [
+        "agreementId" => AgreementId,
+        "role" => Role,
+        "counterPartyId" => CounterParty,
+        "datasetId" => DatasetId,
+        "state" => State,
+        "action" => Action
+    ]
 );
 registered!(trusted_issuer, ["id" => Id, "createdAt" => CreatedAt], []);
 registered!(data_plane, ["id" => Id, "createdAt" => CreatedAt], ["dialect" => Dialect]);

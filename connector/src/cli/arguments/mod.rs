@@ -3,6 +3,7 @@
 mod identity;
 mod process;
 mod registry;
+mod terms;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,10 @@ pub(super) use process::{
 pub(super) use registry::{
     DataPlaneCommand, DatasetCommand, NewDataPlane, NewDataset, NewOffer, NewPartner, NewPolicy, NewWebhook,
     OfferCommand, PartnerCommand, PolicyCommand, WebhookCommand,
+};
+pub(super) use terms::{
+    ConsentCommand, DecisionCommand, DeclaredEventCommand, DutyCommand, DutyList, IdAndNote, NewConsent,
+    NewDeclaredEvent,
 };
 
 /// Hansa: share data with other organisations under contracts (Dataspace Protocol 2025-1).
@@ -98,6 +103,26 @@ pub(super) enum Command {
     Offer {
         #[command(subcommand)]
         command: OfferCommand,
+    },
+    /// Events that policies speak of: declare, end
+    DeclaredEvent {
+        #[command(subcommand)]
+        command: DeclaredEventCommand,
+    },
+    /// Consents that policies ask for: record, withdraw
+    Consent {
+        #[command(subcommand)]
+        command: ConsentCommand,
+    },
+    /// What our agreements oblige to, and how far it is
+    Duty {
+        #[command(subcommand)]
+        command: DutyCommand,
+    },
+    /// What policies decided, by what facts
+    Decision {
+        #[command(subcommand)]
+        command: DecisionCommand,
     },
     /// Partners: other participants and where their connectors answer
     Partner {

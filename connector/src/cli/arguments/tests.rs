@@ -136,3 +136,25 @@ fn lines_that_make_no_sense_are_refused() {
         assert!(parse(line).is_err(), "{line}");
     }
 }
+
+#[test]
+fn lines_about_terms() {
+    for line in [
+        "declared-event declare urn:event:flood --title Flood --until 2026-11-22T00:00:00Z",
+        "declared-event end urn:event:flood",
+        "declared-event list",
+        "consent add --subject p-4711 --dataset urn:d --recipient did:web:a --purpose https://w3id.org/dpv#Research",
+        "consent withdraw urn:consent:1",
+        "consent list --subject p-4711",
+        "duty list --state due --role consumer --partner bari",
+        "duty fulfil urn:uuid:1 --note deleted",
+        "duty violate urn:uuid:1",
+        "decision list --scope monitor --partner bari --limit 5",
+        "decision show urn:uuid:1",
+    ] {
+        assert!(parse(line).is_ok(), "{line}: {:?}", parse(line));
+    }
+    for line in ["declared-event declare", "consent add", "duty list --state done"] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}

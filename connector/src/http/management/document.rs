@@ -10,8 +10,9 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
-    BASE, agreements, credential_requests, credentials, data_planes, datasets, diagnosis, events, identity, issuances,
-    negotiations, offers, partner_catalog, partners, policies, status, transfers, trust, webhooks,
+    BASE, agreements, consents, credential_requests, credentials, data_planes, datasets, decisions, declared_events,
+    diagnosis, duties, events, identity, issuances, negotiations, offers, partner_catalog, partners, policies, status,
+    transfers, trust, webhooks,
 };
 use crate::http::problem::{PROBLEM_JSON, ProblemDocument};
 
@@ -38,6 +39,10 @@ macro_rules! routes {
                 (name = "negotiations", description = "Contract negotiations, in both roles"),
                 (name = "agreements", description = "Concluded agreements"),
                 (name = "transfers", description = "Transfer processes, in both roles"),
+                (name = "declared events", description = "Events that policies speak of"),
+                (name = "consents", description = "Consents that policies ask for"),
+                (name = "duties", description = "What agreements oblige to, and how far it is"),
+                (name = "decisions", description = "What policies decided, by what facts"),
                 (name = "identity", description = "Our DID and its keys"),
                 (name = "credentials", description = "Verifiable credentials that we hold, ask for and are offered"),
                 (name = "issuance", description = "Verifiable credentials that we issue"),
@@ -92,6 +97,23 @@ routes!(
     transfers::create,
     transfers::show,
     transfers::command,
+    declared_events::list,
+    declared_events::create,
+    declared_events::show,
+    declared_events::replace,
+    declared_events::end,
+    declared_events::remove,
+    consents::list,
+    consents::create,
+    consents::show,
+    consents::withdraw,
+    consents::remove,
+    duties::list,
+    duties::show,
+    duties::fulfil,
+    duties::violate,
+    decisions::list,
+    decisions::show,
     identity::show,
     identity::rotate,
     identity::revoke,
@@ -331,6 +353,9 @@ mod tests {
         reads::<inputs::PartnerInput>(&example("PartnerInput"));
         reads::<inputs::DataPlaneInput>(&example("DataPlaneInput"));
         reads::<inputs::WebhookInput>(&example("WebhookInput"));
+        reads::<inputs::DeclaredEventInput>(&example("DeclaredEventInput"));
+        reads::<inputs::ConsentInput>(&example("ConsentInput"));
+        reads::<duties::NoteInput>(&example("DutyNote"));
         reads::<inputs::TrustedIssuerInput>(&example("TrustedIssuerInput"));
         reads::<identity::RotationInput>(&example("Rotation"));
         reads::<identity::NothingInput>(&example("Nothing"));

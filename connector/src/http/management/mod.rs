@@ -4,13 +4,17 @@
 mod agreements;
 mod auth;
 mod body;
+mod consents;
 mod credential_requests;
 mod credentials;
 mod crud;
 mod data_planes;
 mod datasets;
+mod decisions;
+mod declared_events;
 mod diagnosis;
 mod document;
+mod duties;
 mod events;
 mod identity;
 mod issuances;

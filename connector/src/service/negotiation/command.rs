@@ -191,7 +191,7 @@ async fn carry_out(app: &App, unit: &mut Unit, mut row: Model, command: Command)
             row.offer = offer.message_offer().to_string();
         }
         Command::Agree => {
-            check_agree(app, &row)?;
+            check_agree(app, unit, &row).await?;
             let offer = offer_of(&row)?;
             propose_agreement(app, &mut row, &offer, unit.now())?;
         }

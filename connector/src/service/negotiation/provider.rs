@@ -10,14 +10,14 @@ use identity::scope::Scopes;
 use policy::{Policy, Scope};
 use serde_json::{Value, json};
 
-use super::receive::Next;
+use super::receive::{Next, Step};
 use super::row::{agreement_of, offer_of};
 use crate::app::App;
-use crate::service::decide::{About, refusal, rfc3339};
+use crate::service::decide::{About, Asking, Occasion, Subject, judge, rfc3339};
 use crate::service::process::Process as _;
 use crate::service::{Kind, ServiceError, ServiceResult, scopes};
 use crate::store::negotiation::Model;
-use crate::store::{offer, registry};
+use crate::store::{Unit, decisions, offer, registry};
 
 /// An offer of ours with its policy.
 pub(super) struct OurOffer {
@@ -71,7 +71,7 @@ pub(super) async fn new_from_request(
     participant: &Participant,
     message: ContractRequestMessage,
     digest: &str,
-) -> ServiceResult<(Model, Next)> {
+) -> ServiceResult<(Model, Step)> {
     let Some(callback) = message.callback_address.clone() else {
         return Err(ServiceError::bad_request(
             "missing_callback",
@@ -94,8 +94,8 @@ pub(super) async fn new_from_request(
     row.transfer_decision = ours.row.transfer.clone();
     row.claims = participant.claims().to_string();
     row.initial_digest = Some(digest.to_owned());
-    let next = answer_request(app, participant, &mut row, &ours, &message.offer, false).await?;
-    Ok((row, next))
+    let step = answer_request(app, participant, &mut row, &ours, &message.offer, false).await?;
+    Ok((row, step))
 }
 
 /// A counter-request about the offer on the table.
@@ -104,7 +104,7 @@ pub(super) async fn on_counter_request(
     participant: &Participant,
     row: &mut Model,
     message: &ContractRequestMessage,
-) -> ServiceResult<Next> {
+) -> ServiceResult<Step> {
     let ours = our_offer(app, message.offer.id.as_str()).await?;
     check_target(&ours, &message.offer)?;
     if ours.row.dataset_id != row.dataset_id {
@@ -137,30 +137,30 @@ async fn answer_request(
     ours: &OurOffer,
     asked: &Offer,
     counter: bool,
-) -> ServiceResult<Next> {
+) -> ServiceResult<Step> {
     if row.decision != "automatic" {
-        return Ok(Next::Wait);
+        return Ok(Next::Wait.into());
     }
     if let Some(difference) = difference(&ours.rules, &asked.rules) {
         if counter {
             let message = format!("only the rules of offer `{}` are on offer: {difference}", ours.row.id);
-            return Ok(Next::Refuse(ServiceError::bad_request("rules_differ", message)));
+            return Ok(Next::Refuse(ServiceError::bad_request("rules_differ", message)).into());
         }
         row.offer = ours.offer(app)?.message_offer().to_string();
-        return Ok(Next::Send(NegotiationMessage::ContractOffer));
+        return Ok(Next::Send(NegotiationMessage::ContractOffer).into());
     }
     let offer = ours.offer(app)?;
-    let next = decide_now(app, participant, row, &offer).await?;
-    if matches!(next, Next::Send(NegotiationMessage::Agreement)) {
+    let step = decide_now(app, participant, row, &offer).await?;
+    if matches!(step.next, Next::Send(NegotiationMessage::Agreement)) {
         propose_agreement(app, row, &offer, crate::store::now_ms())?;
     }
-    Ok(next)
+    Ok(step)
 }
 
 /// The consumer accepts the offer that we put on the table.
-pub(super) async fn on_accepted(app: &App, participant: &Participant, row: &mut Model) -> ServiceResult<Next> {
+pub(super) async fn on_accepted(app: &App, participant: &Participant, row: &mut Model) -> ServiceResult<Step> {
     if row.decision != "automatic" {
-        return Ok(Next::Wait);
+        return Ok(Next::Wait.into());
     }
     let offer = offer_of(row)?;
     decide_now(app, participant, row, &offer).await
@@ -168,15 +168,18 @@ pub(super) async fn on_accepted(app: &App, participant: &Participant, row: &mut 
 
 /// Decides with what the consumer proves now, and keeps that in the row. A credential that the policy looks at and that is
 /// missing or fails is a refusal which names it.
-async fn decide_now(app: &App, participant: &Participant, row: &mut Model, offer: &Offer) -> ServiceResult<Next> {
+async fn decide_now(app: &App, participant: &Participant, row: &mut Model, offer: &Offer) -> ServiceResult<Step> {
     let policy = policy_of(app, offer, &row.dataset_id)?;
     match scopes::proven(app, participant, &policy).await {
         Ok(proven) => {
             row.claims = proven.claims().to_string();
-            Ok(decide(app, proven.id(), proven.claims(), &policy))
+            let asking = Asking::before_agreement(proven.id(), proven.claims(), Some(&row.dataset_id));
+            let judged = judge(app, app.store.reads(), &policy, Scope::Negotiation, &asking).await?;
+            let next = judged.refusal().map_or(Next::Send(NegotiationMessage::Agreement), Next::Refuse);
+            Ok(Step { next, judged: Some(judged) })
         }
         Err(error) if error.kind == Kind::Unavailable => Err(error),
-        Err(error) => Ok(Next::Refuse(error)),
+        Err(error) => Ok(Next::Refuse(error).into()),
     }
 }
 
@@ -189,11 +192,6 @@ fn policy_of(app: &App, offer: &Offer, dataset: &str) -> ServiceResult<Policy> {
 pub(super) fn scopes_of(app: &App, row: &Model) -> Scopes {
     let policy = offer_of(row).and_then(|offer| policy_of(app, &offer, &row.dataset_id));
     policy.map(|policy| scopes::of_policy(&policy)).unwrap_or_default()
-}
-
-fn decide(app: &App, consumer: &str, claims: &Value, policy: &Policy) -> Next {
-    let decision = app.decisions.decide(policy, Scope::Negotiation, consumer, claims);
-    if decision.allow { Next::Send(NegotiationMessage::Agreement) } else { Next::Refuse(refusal(&decision)) }
 }
 
 /// Puts an agreement on the offer's rules into the row.
@@ -216,14 +214,18 @@ pub(super) fn propose_agreement(app: &App, row: &mut Model, offer: &Offer, now: 
 }
 
 /// An operator agrees by hand: the policy still decides.
-pub(super) fn check_agree(app: &App, row: &Model) -> ServiceResult<()> {
+pub(super) async fn check_agree(app: &App, unit: &Unit, row: &Model) -> ServiceResult<()> {
     machine::owe(Role::Provider, row.state(app), NegotiationMessage::Agreement)
         .map_err(|illegal| ServiceError::conflict(illegal.code, illegal.message))?;
     let claims: Value = serde_json::from_str(&row.claims).unwrap_or_else(|_| json!({}));
-    match decide(app, &row.counter_party, &claims, &policy_of(app, &offer_of(row)?, &row.dataset_id)?) {
-        Next::Refuse(error) => Err(error),
-        Next::Wait | Next::Send(_) => Ok(()),
+    let policy = policy_of(app, &offer_of(row)?, &row.dataset_id)?;
+    let asking = Asking::before_agreement(&row.counter_party, &claims, Some(&row.dataset_id));
+    let judged = judge(app, unit.db(), &policy, Scope::Negotiation, &asking).await?;
+    if let Some(refusal) = judged.refusal() {
+        return Err(refusal);
     }
+    let about = Subject { process: &row.id, agreement: "", dataset: &row.dataset_id };
+    Ok(decisions::insert(unit, judged.record(app, Occasion::Negotiation, &about)?).await?)
 }
 
 /// A row with nothing in it yet.

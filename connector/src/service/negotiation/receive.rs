@@ -13,14 +13,15 @@ use serde_json::{Value, json};
 use super::row::offer_of;
 use super::{consumer, provider};
 use crate::app::App;
+use crate::service::decide::{Judged, Occasion, Subject};
 use crate::service::process::{
     Process as _, Sender, create, existing, find_for_peer, locked, owe, owe_termination, recognise, repeat, role, save,
     settle,
 };
 use crate::service::reason::terminated_by_peer;
 use crate::service::{ServiceError, ServiceResult};
-use crate::store::Unit;
 use crate::store::negotiation::Model;
+use crate::store::{Unit, decision_record, decisions};
 
 /// A message about an existing negotiation.
 #[derive(Clone, Debug)]
@@ -65,6 +66,28 @@ pub(super) enum Next {
     Refuse(ServiceError),
 }
 
+/// What we do next, and the decision of the policy that led there.
+pub(super) struct Step {
+    /// What we do.
+    pub next: Next,
+    /// The decision, when the policy was asked.
+    pub judged: Option<Judged>,
+}
+
+impl From<Next> for Step {
+    fn from(next: Next) -> Self {
+        Self { next, judged: None }
+    }
+}
+
+impl Step {
+    fn record(&self, app: &App, row: &Model) -> ServiceResult<Option<decision_record::Model>> {
+        let agreement = row.agreement_id.as_deref().unwrap_or_default();
+        let about = Subject { process: &row.id, agreement, dataset: &row.dataset_id };
+        self.judged.as_ref().map(|judged| judged.record(app, Occasion::Negotiation, &about)).transpose()
+    }
+}
+
 /// The consumer's first message: a new negotiation, or the existing one when it repeats itself.
 ///
 /// # Errors
@@ -79,8 +102,8 @@ pub(crate) async fn receive_initial_request(
     if let Some(existing) = existing::<Model>(app, Role::Provider, participant, &pid).await? {
         return repeat(app, &existing, &digest);
     }
-    let (row, next) = provider::new_from_request(app, participant, message, &digest).await?;
-    begin(app, participant, row, next).await
+    let (row, step) = provider::new_from_request(app, participant, message, &digest).await?;
+    begin(app, participant, row, step).await
 }
 
 /// The provider's first message: it makes us an offer.
@@ -98,13 +121,14 @@ pub(crate) async fn receive_initial_offer(
         return repeat(app, &existing, &digest);
     }
     let row = consumer::new_from_offer(app, participant, message, &digest)?;
-    begin(app, participant, row, Next::Wait).await
+    begin(app, participant, row, Next::Wait.into()).await
 }
 
-async fn begin(app: &Arc<App>, participant: &Participant, mut row: Model, next: Next) -> ServiceResult<Value> {
+async fn begin(app: &Arc<App>, participant: &Participant, mut row: Model, step: Step) -> ServiceResult<Value> {
     let initial = machine::receive_initial(role(&row));
     settle(&mut row, initial);
-    create(app, participant, row, move |app, row, now| apply(app, row, next, now)).await
+    let record = step.record(app, &row)?;
+    create(app, participant, row, record, move |app, row, now| apply(app, row, step.next, now)).await
 }
 
 /// Carries out what was decided; answers the decision for the event.
@@ -135,21 +159,31 @@ pub(crate) async fn receive(
 ) -> ServiceResult<()> {
     let mut before: Model = find_for_peer(app, participant, id).await?;
     // What a policy has to say is asked before the unit of work, so that the writer never waits for it.
-    let next = prepare(app, participant, &mut before, &message).await?;
+    let step = prepare(app, participant, &mut before, &message).await?;
+    let record = step.record(app, &before)?;
     let claims = before.claims;
-    locked(app, id, move |app, unit, row| Box::pin(take(app, unit, row, from, claims, message, next))).await
+    locked(app, id, move |app, unit, row| {
+        Box::pin(async move {
+            take(app, unit, row, from, claims, message, step.next).await?;
+            match record {
+                Some(record) => Ok(decisions::insert(unit, record).await?),
+                None => Ok(()),
+            }
+        })
+    })
+    .await
 }
 
-async fn prepare(app: &App, participant: &Participant, row: &mut Model, message: &Incoming) -> ServiceResult<Next> {
+async fn prepare(app: &App, participant: &Participant, row: &mut Model, message: &Incoming) -> ServiceResult<Step> {
     // A message that the machine refuses anyway needs no decision.
     machine::receive(role(row), row.state(app), message.kind())?;
     match message {
         Incoming::ContractRequest(request) => provider::on_counter_request(app, participant, row, request).await,
         Incoming::Accepted => provider::on_accepted(app, participant, row).await,
-        Incoming::Verification if row.decision == "automatic" => Ok(Next::Send(NegotiationMessage::Finalized)),
-        Incoming::ContractOffer(offer) => consumer::on_offer(row, offer),
-        Incoming::Agreement(agreement) => consumer::on_agreement(app, row, &agreement.agreement),
-        Incoming::Verification | Incoming::Finalized | Incoming::Termination(_) => Ok(Next::Wait),
+        Incoming::Verification if row.decision == "automatic" => Ok(Next::Send(NegotiationMessage::Finalized).into()),
+        Incoming::ContractOffer(offer) => consumer::on_offer(row, offer).map(Step::from),
+        Incoming::Agreement(agreement) => consumer::on_agreement(app, row, &agreement.agreement).map(Step::from),
+        Incoming::Verification | Incoming::Finalized | Incoming::Termination(_) => Ok(Next::Wait.into()),
     }
 }
 

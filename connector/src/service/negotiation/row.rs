@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{delivery, provider};
 use crate::app::App;
 use crate::service::process::{Process, StoredState, went_out};
-use crate::service::{ServiceError, ServiceResult};
+use crate::service::{ServiceError, ServiceResult, duties};
 use crate::store::negotiation::Model;
 use crate::store::{Unit, agreement, agreements};
 use crate::worker::Outgoing;
@@ -127,6 +127,7 @@ async fn keep_agreement(unit: &mut Unit, row: &Model) -> ServiceResult<()> {
         transfer_decision: row.transfer_decision.clone(),
         created_at: unit.now(),
     };
+    duties::enter(unit, &concluded).await?;
     agreements::insert(unit, concluded).await?;
     Ok(())
 }

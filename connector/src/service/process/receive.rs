@@ -11,7 +11,7 @@ use super::row::{announce, role};
 use super::{Process, process_object};
 use crate::app::App;
 use crate::service::{ServiceError, ServiceResult, use_token};
-use crate::store::{Unit, processes};
+use crate::store::{Unit, decision_record, decisions, processes};
 
 /// What a message says about where it comes from.
 #[derive(Clone, Debug)]
@@ -61,8 +61,8 @@ pub(crate) fn repeat<P: Process>(app: &App, existing: &P, digest: &str) -> Servi
     Err(ServiceError::bad_request("duplicate_pid", text))
 }
 
-/// Stores a process that the counter-party has begun, with our first step in it, and answers with its object. What
-/// `first_step` brings is told in the event.
+/// Stores a process that the counter-party has begun, with our first step in it and the decision behind that, and answers with
+/// its object. What `first_step` brings is told in the event.
 ///
 /// # Errors
 /// What `first_step` or the database brings; nothing is stored then.
@@ -70,6 +70,7 @@ pub(crate) async fn create<P, F>(
     app: &Arc<App>,
     participant: &Participant,
     mut row: P,
+    record: Option<decision_record::Model>,
     first_step: F,
 ) -> ServiceResult<Value>
 where
@@ -89,6 +90,9 @@ where
                 let detail = first_step(&shared, &mut row, unit.now())?;
                 let row = processes::insert(unit, row).await?;
                 announce(unit, &row, None, detail).await?;
+                if let Some(record) = record {
+                    decisions::insert(unit, record).await?;
+                }
                 Ok::<_, ServiceError>(row)
             })
         })

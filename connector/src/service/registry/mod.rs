@@ -1,8 +1,10 @@
-//! What operators keep: datasets, policies, offers, partners, data planes, webhooks and trusted issuers. Every kind is checked in a module
-//! of its own ([`Resource`]); reading, writing, removing and the events about it are the same for all.
+//! What operators keep: datasets, policies, offers, partners, data planes, webhooks, trusted issuers, declared events and consents.
+//! Every kind is checked in a module of its own ([`Resource`]); reading, writing, removing and the events about it are the same for all.
 
+mod consents;
 mod data_planes;
 mod datasets;
+mod declared_events;
 mod offers;
 mod partners;
 mod policies;
@@ -13,6 +15,8 @@ use async_trait::async_trait;
 use dsp_protocol::pid;
 use sea_orm::{ActiveModelTrait, IntoActiveModel, PrimaryKeyTrait};
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::dataset::bad;
 use super::{ServiceError, ServiceResult};
@@ -20,8 +24,10 @@ use crate::app::App;
 use crate::store::registry::{self, Registered};
 use crate::store::{ListQuery, Page, Unit, now_ms};
 
+pub(crate) use consents::{ConsentInput, withdraw};
 pub(crate) use data_planes::{DataPlaneInput, DialectName};
 pub(crate) use datasets::DatasetInput;
+pub(crate) use declared_events::{DeclaredEventInput, end};
 pub(crate) use offers::{DecisionMode, OfferInput};
 pub(crate) use partners::{AddressInput, PartnerInput};
 pub(crate) use policies::PolicyInput;
@@ -186,6 +192,47 @@ pub(crate) async fn remove<R: Resource>(app: &App, id: &str) -> ServiceResult<()
         .await;
     R::changed(app);
     done
+}
+
+/// Changes a row in a way of its own; `what` names the event.
+///
+/// # Errors
+/// `not_found`, or what `work` refuses; nothing changes then.
+async fn change<R: Resource>(
+    app: &App,
+    id: &str,
+    what: &'static str,
+    work: impl FnOnce(&mut R::Model, i64) -> ServiceResult<()> + Send + 'static,
+) -> ServiceResult<R::Model> {
+    let context = app.context();
+    let id = id.to_owned();
+    let done = app
+        .store
+        .write(move |unit| {
+            Box::pin(async move {
+                let row = registry::find::<R>(unit.db(), context, &id).await?;
+                let mut row = row.ok_or_else(|| missing::<R>(&id))?;
+                work(&mut row, unit.now())?;
+                registry::put::<R>(unit, row.clone()).await?;
+                announce::<R>(unit, context, &id, what).await?;
+                Ok::<_, ServiceError>(row)
+            })
+        })
+        .await;
+    R::changed(app);
+    done
+}
+
+/// Reads a moment that an operator wrote, in milliseconds.
+///
+/// # Errors
+/// `bad_member`, 400.
+fn moment(member: &str, text: Option<&str>) -> ServiceResult<Option<i64>> {
+    let Some(text) = text else { return Ok(None) };
+    let time = OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| bad(member, "must be a date and time such as `2026-11-21T08:00:00Z`"))?;
+    let ms = i64::try_from(time.unix_timestamp_nanos() / 1_000_000).map_err(ServiceError::internal)?;
+    Ok(Some(ms))
 }
 
 /// Checks an id that an operator chose.

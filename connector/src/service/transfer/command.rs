@@ -8,14 +8,15 @@ use dsp_protocol::transfer::{DataAddress, OwedTransfer, Role, Transfer, Transfer
 use serde_json::{Value, json};
 
 use super::flow::aim;
-use super::receive::{blank, decide};
+use super::receive::{about, blank, judge_transfer};
 use super::row::{forget_address, suspended_by};
 use crate::app::App;
+use crate::service::decide::Occasion;
 use crate::service::partner::{CounterPartyRef, resolve};
 use crate::service::process::{Process as _, announce, begin, locked, owe, role, save};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
-use crate::store::{Unit, agreements, processes};
+use crate::store::{Unit, agreements, decisions, processes};
 
 /// Format of a transfer when the caller names none.
 const DEFAULT_FORMAT: &str = "HttpData-PULL";
@@ -176,12 +177,14 @@ async fn recheck(app: &App, unit: &Unit, row: &Model) -> ServiceResult<()> {
     let agreement = agreements::find(unit.db(), app.context(), "provider", &row.agreement_id).await?;
     let agreement = agreement.ok_or_else(|| ServiceError::internal("a transfer has lost its agreement"))?;
     let claims: Value = serde_json::from_str(&row.claims).unwrap_or_default();
-    match decide(app, &agreement.body, &row.counter_party, &claims)? {
+    let policy = app.decisions.compile_agreement(&agreement.body)?;
+    let judged = judge_transfer(app, unit.db(), &policy, row, &claims).await?;
+    match judged.refusal() {
         Some(mut refusal) => {
             refusal.kind = crate::service::Kind::Conflict;
             Err(refusal)
         }
-        None => Ok(()),
+        None => Ok(decisions::insert(unit, judged.record(app, Occasion::Transfer, &about(row))?).await?),
     }
 }
 

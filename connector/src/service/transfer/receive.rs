@@ -9,14 +9,15 @@ use dsp_protocol::transfer::{
     TransferTerminationMessage,
 };
 use identity::Participant;
-use policy::Scope;
+use policy::{Policy, Scope};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use super::flow::aim;
 use super::row::{forget_address, is_push};
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
-use crate::service::decide::refusal;
+use crate::service::decide::{Asking, Judged, Occasion, Subject, judge};
 use crate::service::negotiation::finalized_by_use;
 use crate::service::process::{
     Process as _, Sender, create, existing, find_for_peer, locked, owe, owe_termination, recognise, repeat, role, save,
@@ -65,9 +66,13 @@ pub(crate) async fn receive_request(
     if let Some(existing) = existing::<Model>(app, Role::Provider, participant, &pid).await? {
         return repeat(app, &existing, &digest);
     }
-    let (mut row, refusal) = new_from_request(app, participant, message, &digest).await?;
+    let (mut row, answer) = new_from_request(app, participant, message, &digest).await?;
     settle(&mut row, machine::receive_initial());
-    create(app, participant, row, move |app, row, now| match &refusal {
+    let (refusal, record) = match answer {
+        Ok(judged) => (judged.refusal(), Some(judged.record(app, Occasion::Transfer, &about(&row))?)),
+        Err(refusal) => (Some(refusal), None),
+    };
+    create(app, participant, row, record, move |app, row, now| match &refusal {
         Some(error) => {
             owe_termination(app, row, error.code, &error.message, Some(error), now)?;
             Ok(Some(json!({"allow": false, "rule": error.rule, "fact": error.fact})))
@@ -82,13 +87,21 @@ pub(crate) async fn receive_request(
     .await
 }
 
-/// The row of a new transfer, and why it is refused if the agreement's policy does not admit it now.
+/// What a decision about the transfer is about.
+pub(super) fn about(row: &Model) -> Subject<'_> {
+    Subject { process: &row.id, agreement: &row.agreement_id, dataset: &row.dataset_id }
+}
+
+/// What the agreement's policy says, or why what the consumer proves was not enough to ask it.
+type Answer = Result<Judged, ServiceError>;
+
+/// The row of a new transfer, and what the agreement's policy says about it now.
 async fn new_from_request(
     app: &Arc<App>,
     participant: &Participant,
     message: TransferRequestMessage,
     digest: &str,
-) -> ServiceResult<(Model, Option<ServiceError>)> {
+) -> ServiceResult<(Model, Answer)> {
     app.fetcher.check_url(&message.callback_address).map_err(|error| {
         ServiceError::bad_request("bad_callback", format!("`callbackAddress` cannot be used: {error}"))
     })?;
@@ -121,26 +134,21 @@ async fn new_from_request(
         })?;
         row.data_address = Some(address.to_value().to_string());
     }
-    let refusal = decide_now(app, participant, &mut row, &agreement.body).await?;
-    Ok((row, refusal))
+    let answer = decide_now(app, participant, &mut row, &agreement.body).await?;
+    Ok((row, answer))
 }
 
 /// Decides with what the consumer proves now, and keeps that in the row.
-async fn decide_now(
-    app: &App,
-    participant: &Participant,
-    row: &mut Model,
-    agreement: &str,
-) -> ServiceResult<Option<ServiceError>> {
+async fn decide_now(app: &App, participant: &Participant, row: &mut Model, agreement: &str) -> ServiceResult<Answer> {
     row.claims = participant.claims().to_string();
     let policy = app.decisions.compile_agreement(agreement)?;
     match scopes::proven(app, participant, &policy).await {
         Ok(proven) => {
             row.claims = proven.claims().to_string();
-            decide(app, agreement, proven.id(), proven.claims())
+            judge_transfer(app, app.store.reads(), &policy, row, proven.claims()).await.map(Ok)
         }
         Err(error) if error.kind == Kind::Unavailable => Err(error),
-        Err(error) => Ok(Some(error)),
+        Err(error) => Ok(Err(error)),
     }
 }
 
@@ -162,16 +170,29 @@ async fn agreement_with(
     Ok(found.filter(|row| row.counter_party == participant.id()))
 }
 
-/// What the agreement says about a transfer now: `None` admits it.
-pub(super) fn decide(
+/// What the agreement says about a transfer now.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn judge_transfer(
     app: &App,
-    agreement: &str,
-    consumer: &str,
+    db: &impl ConnectionTrait,
+    policy: &Policy,
+    row: &Model,
     claims: &Value,
-) -> ServiceResult<Option<ServiceError>> {
-    let policy = app.decisions.compile_agreement(agreement)?;
-    let decision = app.decisions.decide(&policy, Scope::Transfer, consumer, claims);
-    Ok((!decision.allow).then(|| refusal(&decision)))
+) -> ServiceResult<Judged> {
+    judge(app, db, policy, Scope::Transfer, &asking(row, claims)).await
+}
+
+/// The question whether a transfer may go on.
+pub(crate) fn asking<'a>(row: &'a Model, claims: &'a Value) -> Asking<'a> {
+    Asking {
+        participant: &row.counter_party,
+        claims,
+        dataset: Some(&row.dataset_id),
+        agreement: Some(&row.agreement_id),
+        channel: Some(&row.format),
+    }
 }
 
 /// A message about an existing transfer, addressed by our pid `id`.
@@ -296,6 +317,7 @@ pub(super) fn blank(app: &App, role: &str, id: String, counter_party: &str, coun
         initial_digest: None,
         last_taken: None,
         termination: None,
+        held_for: None,
         error: None,
         attempts: 0,
         owed_since: 0,

@@ -2,11 +2,15 @@
 //! milliseconds since 1970-01-01 UTC; every row belongs to a participant context.
 
 pub mod agreement;
+pub mod consent;
 pub mod credential;
 pub mod credential_offer;
 pub mod credential_request;
 pub mod data_plane;
 pub mod dataset;
+pub mod decision_record;
+pub mod declared_event;
+pub mod duty;
 pub mod event;
 pub mod issuance;
 pub mod issued_credential;

@@ -55,6 +55,8 @@ pub struct Model {
     pub last_taken: Option<String>,
     /// JSON {code, reason[]} of a suspension or termination, ours or theirs.
     pub termination: Option<String>,
+    /// Why the monitor keeps it suspended, a code; it goes on by itself when that is over.
+    pub held_for: Option<String>,
     /// JSON problem that ended or hinders the transfer.
     pub error: Option<String>,
     /// Attempts of the owed signal or message.

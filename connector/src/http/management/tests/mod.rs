@@ -6,6 +6,7 @@ mod identity;
 mod input;
 mod processes;
 mod registry;
+mod terms;
 
 use std::sync::Arc;
 

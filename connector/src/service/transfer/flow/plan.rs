@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
-use crate::service::decide::{USE, facts};
+use crate::service::decide::{Known, USE};
 use crate::service::process::role;
+use crate::service::transfer::receive::asking;
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
 use crate::store::{agreements, dataset, now_ms, registry};
@@ -28,7 +29,7 @@ pub(super) async fn plan(app: &App, row: &Model) -> ServiceResult<EnforcementPla
         })?;
         let body = DatasetBody::parse(&body.body).map_err(ServiceError::internal)?;
         let selection = body.selection.map(|selection| keyed(app, row, selection));
-        (residual(app, row, &agreement.body)?, Some(body.source), body.admission, selection, body.limits)
+        (residual(app, row, &agreement.body).await?, Some(body.source), body.admission, selection, body.limits)
     } else {
         (open_rules(), None, any_request(), None, Limits::default())
     };
@@ -56,10 +57,11 @@ fn keyed(app: &App, row: &Model, mut selection: Selection) -> Selection {
     selection
 }
 
-fn residual(app: &App, row: &Model, agreement: &str) -> ServiceResult<Residual> {
+async fn residual(app: &App, row: &Model, agreement: &str) -> ServiceResult<Residual> {
     let policy = app.decisions.compile_agreement(agreement)?;
     let claims: Value = serde_json::from_str(&row.claims).unwrap_or_default();
-    Ok(policy.residual(USE, &facts(now_ms(), &row.counter_party, &claims)))
+    let known = Known::read(app, app.store.reads(), [(&policy, Some(row.agreement_id.as_str()))]).await?;
+    Ok(policy.residual(USE, &known.facts(&policy, &asking(row, &claims))))
 }
 
 /// As consumer we read what the provider lets us read; the provider's plane enforces the agreement.

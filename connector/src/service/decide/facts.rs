@@ -1,0 +1,193 @@
+//! The facts of decisions, from one place: claims, the agreement, what the operator declared, consents, the ledger of duties, and
+//! how far an agreement has been used. A few queries serve any number of decisions, and only what the policies look at is read.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use policy::{DutyState, Facts, Policy};
+use sea_orm::ConnectionTrait;
+use serde_json::Value;
+
+use crate::app::App;
+use crate::service::ServiceResult;
+use crate::store::{consent, declared_event, facts as rows, now_ms};
+
+/// What a decision is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asking<'a> {
+    /// Who asks for, or receives, the data.
+    pub participant: &'a str,
+    /// What it has proved.
+    pub claims: &'a Value,
+    /// The dataset, when it is about one.
+    pub dataset: Option<&'a str>,
+    /// The agreement, once there is one.
+    pub agreement: Option<&'a str>,
+    /// The transfer's format, when it is about a transfer.
+    pub channel: Option<&'a str>,
+}
+
+impl<'a> Asking<'a> {
+    /// A question before there is an agreement.
+    pub(crate) fn before_agreement(participant: &'a str, claims: &'a Value, dataset: Option<&'a str>) -> Self {
+        Self { participant, claims, dataset, agreement: None, channel: None }
+    }
+}
+
+/// What is known beside the claims, read for any number of decisions.
+pub(crate) struct Known {
+    /// The moment for which it is known, ms.
+    now: i64,
+    events: Arc<Vec<declared_event::Model>>,
+    consents: HashMap<String, Consent>,
+    duties: HashMap<String, BTreeMap<String, DutyState>>,
+}
+
+impl Known {
+    /// Reads what these policies look at. Declared events are those of `app.decisions`, which are in memory.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn read<'a>(
+        app: &App,
+        db: &impl ConnectionTrait,
+        asked: impl IntoIterator<Item = (&'a Policy, Option<&'a str>)>,
+    ) -> ServiceResult<Self> {
+        let (mut reads_events, mut consents, mut agreements) = (false, BTreeSet::new(), BTreeSet::new());
+        for (policy, agreement) in asked {
+            let looks = policy.looks_at();
+            reads_events |= looks.events;
+            consents.extend(looks.consents);
+            agreements.extend(agreement.filter(|_| looks.duties));
+        }
+        let now = now_ms();
+        let events = if reads_events { app.decisions.events(app, db).await? } else { Arc::default() };
+        let consents =
+            if consents.is_empty() { Vec::new() } else { rows::consents(db, app.context(), consents).await? };
+        let mut duties: HashMap<String, BTreeMap<String, DutyState>> = HashMap::new();
+        if !agreements.is_empty() {
+            for (agreement, name, state) in rows::duties(db, app.context(), "provider", agreements).await? {
+                duties.entry(agreement).or_default().insert(name, duty_state(&state));
+            }
+        }
+        let consents = consents.into_iter().map(|row| (row.id.clone(), Consent::of(row))).collect();
+        Ok(Self { now, events, consents, duties })
+    }
+
+    /// The facts of one decision.
+    pub(crate) fn facts(&self, policy: &Policy, asking: &Asking<'_>) -> Facts {
+        let looks = policy.looks_at();
+        let mut facts = Facts::new(self.now, asking.participant);
+        facts.claims = asking.claims.clone();
+        facts.channel = asking.channel.map(str::to_owned);
+        if looks.events {
+            facts.events =
+                self.events.iter().filter(|row| row.is_in_force(self.now)).map(|row| row.id.clone()).collect();
+        }
+        let holding = looks.consents.iter().filter(|id| {
+            self.consents.get(**id).is_some_and(|consent| consent.row.holds_at(self.now) && consent.is_for(asking))
+        });
+        facts.consents = holding.map(|id| (*id).to_owned()).collect();
+        if let Some(duties) = asking.agreement.filter(|_| looks.duties).and_then(|id| self.duties.get(id)) {
+            facts.duties.clone_from(duties);
+        }
+        facts
+    }
+
+    /// The next moment at which a declared event or a consent that the policy looks at begins or ends by itself, ms.
+    pub(crate) fn next_change(&self, policy: &Policy) -> Option<i64> {
+        let looks = policy.looks_at();
+        let events = self.events.iter().filter(|_| looks.events).filter_map(|row| row.next_change(self.now));
+        let consents = looks.consents.iter().filter_map(|id| self.consents.get(*id)?.row.next_change(self.now));
+        events.chain(consents).min()
+    }
+}
+
+/// A consent with its lists read.
+struct Consent {
+    row: consent::Model,
+    datasets: Vec<String>,
+    recipients: Vec<String>,
+    purposes: Vec<String>,
+}
+
+impl Consent {
+    fn of(row: consent::Model) -> Self {
+        // Only this program writes the lists; one that cannot be read would otherwise stand for everything.
+        let list = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| vec![String::new()]);
+        let (datasets, recipients, purposes) = (list(&row.datasets), list(&row.recipients), list(&row.purposes));
+        Self { row, datasets, recipients, purposes }
+    }
+
+    /// Whether it is for this dataset, recipient and purpose.
+    fn is_for(&self, asking: &Asking<'_>) -> bool {
+        let has = |list: &[String], name: &str| list.is_empty() || list.iter().any(|item| item == name);
+        let dataset = self.datasets.is_empty() || asking.dataset.is_some_and(|dataset| has(&self.datasets, dataset));
+        let purposes = purposes(asking.claims);
+        let purpose = self.purposes.is_empty()
+            || !purposes.is_empty() && purposes.iter().all(|purpose| has(&self.purposes, purpose));
+        dataset && purpose && has(&self.recipients, asking.participant)
+    }
+}
+
+/// The purposes that the party is held to: all of them must be consented to.
+fn purposes(claims: &Value) -> Vec<&str> {
+    match claims.get("purpose") {
+        Some(Value::String(purpose)) => vec![purpose],
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn duty_state(state: &str) -> DutyState {
+    match state {
+        "fulfilled" => DutyState::Fulfilled,
+        "violated" => DutyState::Violated,
+        _ => DutyState::Unset,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn consent(datasets: &str, recipients: &str, purposes: &str) -> Consent {
+        Consent::of(consent::Model {
+            context: String::new(),
+            id: "c".to_owned(),
+            subject: "s".to_owned(),
+            datasets: datasets.to_owned(),
+            recipients: recipients.to_owned(),
+            purposes: purposes.to_owned(),
+            given_at: 0,
+            expires_at: None,
+            withdrawn_at: None,
+            created_at: 0,
+            updated_at: 0,
+        })
+    }
+
+    #[test]
+    fn a_consent_is_for_what_it_names() {
+        let claims = json!({"purpose": ["research", "planning"]});
+        let none = json!({});
+        let asking = |dataset, claims| Asking::before_agreement("did:web:a", claims, dataset);
+        let table = [
+            (consent("[]", "[]", "[]"), None, &none, true),
+            (consent(r#"["d"]"#, "[]", "[]"), Some("d"), &none, true),
+            (consent(r#"["d"]"#, "[]", "[]"), Some("e"), &none, false),
+            (consent(r#"["d"]"#, "[]", "[]"), None, &none, false),
+            (consent("[]", r#"["did:web:a"]"#, "[]"), None, &none, true),
+            (consent("[]", r#"["did:web:b"]"#, "[]"), None, &none, false),
+            (consent("[]", "[]", r#"["research"]"#), None, &none, false),
+            (consent("[]", "[]", r#"["research"]"#), None, &claims, false),
+            (consent("[]", "[]", r#"["research", "planning"]"#), None, &claims, true),
+            (consent("what", "[]", "[]"), Some("d"), &none, false),
+        ];
+        for (number, (consent, dataset, claims, is_for)) in table.iter().enumerate() {
+            assert_eq!(consent.is_for(&asking(*dataset, claims)), *is_for, "{number}");
+        }
+    }
+}
