@@ -8,7 +8,7 @@
 #                   "levels": [[{"id", "op": "and" | "or" | "xone", "of": [node ids of lower levels]}], ..]}
 # input.operands   {left: value or list of values}
 # input.relations  {left: {inner: {outer: true | false | null}}}; whether the one lies in, or is one of, the other
-# input.unknown    [ids of atoms] that cannot be judged, above all those without a value
+# input.fixed      {id of atom: truth} of those that are not judged, above all those without a value
 # input.settled    [ids of duties] that have been done, or need not be done at this moment
 # input.judged     [places in policy.atoms] of all the others
 #
@@ -133,7 +133,7 @@ judged := {atom.id: test(atom.operator, input.operands[atom.left], atom.right, a
 	atom := input.policy.atoms[place]
 }
 
-level_0 := object.union({"always": true}, object.union({id: null | some id in input.unknown}, judged))
+level_0 := object.union({"always": true}, object.union(input.fixed, judged))
 
 level_1 := object.union(level_0, {n.id: join(n.op, [level_0[i] | some i in n.of]) | some n in input.policy.levels[0]})
 

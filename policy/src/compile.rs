@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use policy_plan::TimeOperator;
+use policy_plan::{TimeOperator, Truth};
 use regorus::Value;
 use sha2::{Digest, Sha256};
 
@@ -22,6 +22,9 @@ pub(crate) struct Compiled {
     pub(crate) rules: Vec<CompiledRule>,
     /// Comparisons with the numbers of their nodes.
     pub(crate) atoms: Vec<(usize, Atom)>,
+    /// What a proposal takes for granted, by node: comparisons in permissions and prohibitions that only the future can
+    /// tell, so that none of them stands in the way.
+    pub(crate) hopes: BTreeMap<usize, Truth>,
     pub(crate) conflict: policy_plan::Conflict,
     pub(crate) node_count: usize,
     /// `input.policy`.
@@ -106,9 +109,15 @@ pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
             None => None,
             Some(condition) => {
                 rule.condition = Some(condition.clone());
+                builder.hope = match rule.kind {
+                    Kind::Permission => Some(Truth::True),
+                    Kind::Prohibition => Some(Truth::False),
+                    Kind::Obligation => None,
+                };
                 Some(builder.node(condition, &At::rule(&rule.label(), rule.pointer.clone()))?)
             }
         };
+        builder.hope = None;
         let mut duty_roots = Vec::with_capacity(rule.duties.len());
         let mut asked = Vec::new();
         for duty in &rule.duties {
@@ -156,6 +165,7 @@ pub(crate) fn compile(model: Model) -> Result<Compiled, PolicyError> {
         rules,
         node_count: builder.count,
         atoms: builder.atoms,
+        hopes: builder.hopes,
         conflict: model.conflict,
         document,
         target: model.target,
@@ -184,6 +194,9 @@ struct Builder {
     agreed_at_ms: Option<i64>,
     count: usize,
     atoms: Vec<(usize, Atom)>,
+    /// What comparisons that only the future can tell are hoped to be in the rule that is compiled.
+    hope: Option<Truth>,
+    hopes: BTreeMap<usize, Truth>,
     atom_values: Vec<Value>,
     levels: [Vec<Value>; LEVELS],
 }
@@ -216,13 +229,16 @@ impl Builder {
 
     fn atom(&mut self, mut atom: Atom, at: &At) -> Result<Node, PolicyError> {
         // Once the agreement is made, a time after it is a point in time like any other.
-        if let (Left::SinceAgreement, Some(agreed), [Scalar::AfterAgreement(after)]) =
+        if let (Left::SinceAgreement | Left::Delay, Some(agreed), [Scalar::AfterAgreement(after)]) =
             (&atom.left, self.agreed_at_ms, atom.right.as_slice())
         {
             atom.right = vec![Scalar::Instant(agreed.saturating_add(*after))];
             atom.left = Left::DateTime;
         }
         let number = self.number(at)?;
+        if let Some(hope) = self.hope.filter(|_| atom.left.is_of_the_future()) {
+            self.hopes.insert(number, hope);
+        }
         let right: Vec<Value> = atom.right.iter().map(scalar_value).collect();
         self.atom_values.push(object([
             ("id", Value::from(Node::name(number))),

@@ -1,5 +1,6 @@
 //! Constraints (ODRL 2.2 Information Model, Constraint and Logical Constraint).
 
+use policy_plan::{Meter, instant_text};
 use serde_json::Value;
 
 use crate::calendar::{self, Clock, Zone};
@@ -7,9 +8,9 @@ use crate::dialect;
 use crate::error::{At, PolicyError};
 use crate::json::{is_list, items, members, name, not_understood};
 use crate::model::{Atom, Condition, MAX_COMPARISON_TEXT, Origin, Scalar, clipped};
-use crate::region;
+use crate::operand::typed;
 use crate::value::{Right, right};
-use crate::vocabulary::{Left, Operator, Reading, left_operand};
+use crate::vocabulary::{Left, Operator, Reading, counts_transfers, left_operand};
 
 /// The deepest nesting that is read.
 const MAX_DEPTH: usize = 32;
@@ -48,7 +49,10 @@ fn condition(value: &Value, reading: Reading, at: &At, depth: usize) -> Result<C
         return Err(not_understood(other, at));
     }
     let here = at.member(operator);
-    let parts = list(operands, reading, &here, depth + 1)?;
+    let mut parts = list(operands, reading, &here, depth + 1)?;
+    if *operator == "andSequence" {
+        sequence(&mut parts, &here)?;
+    }
     if parts.is_empty() {
         return Err(PolicyError::new("logical_constraint", &here, "the list of constraints is empty"));
     }
@@ -57,6 +61,53 @@ fn condition(value: &Value, reading: Reading, at: &At, depth: usize) -> Result<C
         "xone" => Condition::exactly_one(parts),
         _ => Condition::all(parts),
     })
+}
+
+/// Lets each delay of an `andSequence` count from the nearest moment that stands before it in the list; without any moment
+/// in the list it counts from the agreement.
+fn sequence(parts: &mut [Condition], at: &At) -> Result<(), PolicyError> {
+    let mut moment = None;
+    let mut early = false;
+    for index in 0..parts.len() {
+        let Some(part) = parts.get_mut(index) else { break };
+        if let Some(found) = anchor(part) {
+            if early {
+                let message = "a `delayPeriod` counts from the dateTime before it; put the dateTime first";
+                return Err(PolicyError::new("sequence", &at.item(index), message));
+            }
+            moment = Some(found);
+        }
+        let Condition::Atom(atom) = part else { continue };
+        let (Left::Delay, [Scalar::AfterAgreement(ms)]) = (&atom.left, atom.right.as_slice()) else { continue };
+        let Some(from) = &moment else {
+            early = true;
+            continue;
+        };
+        match from {
+            Scalar::Instant(instant) => {
+                atom.text.push_str(&format!(" after {}", instant_text(*instant)));
+                atom.right = vec![Scalar::Instant(instant.saturating_add(*ms))];
+                atom.left = Left::DateTime;
+            }
+            Scalar::AfterAgreement(after) => {
+                atom.text.push_str(&format!(" after {from}"));
+                atom.right = vec![Scalar::AfterAgreement(after.saturating_add(*ms))];
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The moment that a comparison with the clock names; of a day its first instant.
+fn anchor(part: &Condition) -> Option<Scalar> {
+    match part {
+        Condition::Atom(atom) if matches!(atom.left, Left::DateTime | Left::SinceAgreement) => {
+            atom.right.first().cloned()
+        }
+        Condition::And(parts) => parts.first().and_then(anchor),
+        _ => None,
+    }
 }
 
 fn is_plain(member: &str) -> bool {
@@ -115,6 +166,13 @@ fn atom(members: &[(&str, &Value)], reading: Reading, at: &At) -> Result<Conditi
             label.push_str(&format!(" in {given}"));
             *unit = Some(given);
         }
+        (Left::Usage(Meter::Count), Some(unit)) => {
+            let transfers =
+                counts_transfers(&unit).map_err(|text| PolicyError::new("unit", &at.member("unit"), text))?;
+            if transfers {
+                left = Left::Transfers;
+            }
+        }
         // Nothing says in which unit the values of the others are.
         (_, Some(_)) => return Err(not_understood("unit", at)),
     }
@@ -140,7 +198,8 @@ fn atom(members: &[(&str, &Value)], reading: Reading, at: &At) -> Result<Conditi
         .collect::<Result<Vec<_>, _>>()?;
     let so_far = status.as_ref().map(|(value, _)| format!(" (so far {})", shown(value))).unwrap_or_default();
     if let Some((value, here)) = status {
-        if !matches!(left, Left::Given { .. }) {
+        let is_sum = matches!(left, Left::Usage(Meter::Count | Meter::MeteredTime | Meter::Volume) | Left::Transfers);
+        if !is_sum && !matches!(left, Left::Given { .. }) {
             return Err(not_understood("status", at));
         }
         let used = right(value, data_type.as_deref(), &left, &here)?;
@@ -210,7 +269,11 @@ fn on_clock(
 
 /// A left operand without its unit, which is told after the value.
 fn plain_name(left: &Left) -> &str {
-    if let Left::Given { name, .. } = left { name } else { left.name() }
+    match left {
+        Left::Given { name, .. } => name,
+        Left::Transfers => Meter::Count.as_str(),
+        other => other.name(),
+    }
 }
 
 /// What is left of a right value when so much has been used: that is added to the left value otherwise (ODRL 2.2,
@@ -259,36 +322,8 @@ fn comparison(
     if operator.is_relation() && kind != "text" {
         return Err(format!("`{}` compares names", operator.as_str()));
     }
-    let operator = if left == Left::Recipient { recipient_operator(operator, is_list)? } else { operator };
-    let right = match left {
-        Left::Spatial => canonical(scalars, false),
-        Left::NutsRegion => canonical(scalars, true),
-        _ => scalars,
-    };
-    let left = if kind == "time after the agreement" { Left::SinceAgreement } else { left };
+    let (left, operator, right) = typed(left, operator, scalars, is_list)?;
     Ok(Condition::Atom(Atom { left, operator, right, text, origin }))
-}
-
-/// A recipient is one party with the groups that it belongs to: it "is" whatever it is or belongs to.
-fn recipient_operator(operator: Operator, is_list: bool) -> Result<Operator, String> {
-    match operator {
-        Operator::Eq | Operator::Neq if is_list => {
-            Err("a recipient is one party; use isAnyOf or isNoneOf with a list".to_owned())
-        }
-        Operator::Eq | Operator::IsAnyOf | Operator::IsPartOf | Operator::IsA => Ok(Operator::IsPartOf),
-        Operator::Neq | Operator::IsNoneOf => Ok(Operator::IsNotPartOf),
-        other => Err(format!("`{}` does not compare parties", other.as_str())),
-    }
-}
-
-fn canonical(scalars: Vec<Scalar>, bare_is_nuts: bool) -> Vec<Scalar> {
-    scalars
-        .into_iter()
-        .map(|scalar| match scalar {
-            Scalar::Text(name) => Scalar::Text(region::canonical(&name, bare_is_nuts)),
-            other => other,
-        })
-        .collect()
 }
 
 /// A date means its first instant, and for what includes equality the whole day.

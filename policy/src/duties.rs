@@ -129,18 +129,29 @@ impl Span {
 pub(crate) fn reports(policy: &Compiled, facts: &Facts, verdict: &Verdict) -> Vec<DutyReport> {
     let mut reports = Vec::new();
     for (number, rule) in policy.rules.iter().enumerate() {
-        let is_meant = match rule.rule.kind {
-            Kind::Permission => verdict.about.contains(&number),
-            // A remedy follows an infringement, a consequence a neglected obligation.
-            Kind::Prohibition | Kind::Obligation => facts.duty(&rule.rule.id) == DutyState::Violated,
-        };
-        if is_meant {
-            for (duty, root) in rule.rule.duties.iter().zip(&rule.duty_roots) {
-                report(rule, duty, truth(verdict, root.as_ref()), facts, &mut reports);
-            }
-        }
+        reports_of(number, rule, facts, verdict, &mut reports);
     }
     reports
+}
+
+/// What has to be done by one rule, when it speaks of the action.
+pub(crate) fn reports_of(
+    number: usize,
+    rule: &CompiledRule,
+    facts: &Facts,
+    verdict: &Verdict,
+    reports: &mut Vec<DutyReport>,
+) {
+    let is_meant = match rule.rule.kind {
+        Kind::Permission => verdict.about.contains(&number),
+        // A remedy follows an infringement, a consequence a neglected obligation.
+        Kind::Prohibition | Kind::Obligation => facts.duty(&rule.rule.id) == DutyState::Violated,
+    };
+    if is_meant {
+        for (duty, root) in rule.rule.duties.iter().zip(&rule.duty_roots) {
+            report(rule, duty, truth(verdict, root.as_ref()), facts, reports);
+        }
+    }
 }
 
 fn report(rule: &CompiledRule, duty: &Duty, applies: Truth, facts: &Facts, reports: &mut Vec<DutyReport>) {

@@ -1,6 +1,6 @@
 //! From the evaluator's truths to sentences.
 
-use policy_plan::{Conflict, Truth, instant_text};
+use policy_plan::{Conflict, Meter, Truth, instant_text};
 
 use crate::compile::{Compiled, CompiledRule, Node, What};
 use crate::decision::Reason;
@@ -71,7 +71,8 @@ impl Case<'_> {
         if let Some(root) = &rule.root {
             self.culprits(root, &mut culprits);
         }
-        let is_time = |atom: &Atom| matches!(atom.left, Left::DateTime | Left::SinceAgreement | Left::Calendar(_));
+        let is_time =
+            |atom: &Atom| matches!(atom.left, Left::DateTime | Left::SinceAgreement | Left::Delay | Left::Calendar(_));
         if self.times_are_minor && culprits.iter().any(|atom| !is_time(atom)) {
             culprits.retain(|atom| !is_time(atom));
         }
@@ -137,6 +138,8 @@ impl Case<'_> {
 
     fn collect_facts(&self, node: &Node, wanted: fn(Truth) -> bool, facts: &mut Vec<String>) {
         match &node.what {
+            // What a proposal takes for granted is no fact.
+            What::Atom(_) if self.is_granted(node) => {}
             What::Atom(index) if wanted(self.truth(node)) => {
                 facts.extend(self.policy.atoms.get(*index).map(|(_, atom)| self.fact(atom)));
             }
@@ -145,6 +148,11 @@ impl Case<'_> {
                 parts.iter().for_each(|part| self.collect_facts(part, wanted, facts));
             }
         }
+    }
+
+    /// Whether only the future can tell, so that a proposal takes it for granted.
+    pub(crate) fn is_granted(&self, node: &Node) -> bool {
+        self.times_are_minor && self.policy.hopes.contains_key(&node.number)
     }
 
     pub(crate) fn truth(&self, node: &Node) -> Truth {
@@ -160,7 +168,12 @@ impl Case<'_> {
         }
         match values {
             None => match &atom.left {
-                Left::SinceAgreement => "inForceDate is not known: the time of the agreement is missing".to_owned(),
+                Left::SinceAgreement | Left::Delay => {
+                    format!("{name} is not known: the time of the agreement is missing")
+                }
+                Left::Usage(_) | Left::Transfers => format!("{name} is not known: nobody has counted yet"),
+                Left::Channel => format!("{name} is not known: there is no transfer yet"),
+                Left::Format => format!("{name} is not known: the dataset does not tell its media type"),
                 Left::Purpose => "purpose is not known: none is declared and no verified claim has one".to_owned(),
                 Left::Target => {
                     "the asset that is asked for, or whether it is in the collection, is not known".to_owned()
@@ -169,6 +182,8 @@ impl Case<'_> {
                 Left::Claim { .. } => format!("{name} is not known: no verified claim has a comparable value"),
                 _ => format!("{name} is not known: no verified claim has it"),
             },
+            Some([]) => format!("{name} = none{}", self.origin(atom)),
+            Some([Scalar::Duration(i64::MAX)]) => format!("{name} = none, as this is the first use"),
             Some([Scalar::AfterAgreement(ms)]) => format!("time since the agreement = {} s", ms / 1_000),
             Some([Scalar::Instant(ms)]) => {
                 let to_come =
@@ -186,8 +201,22 @@ impl Case<'_> {
         }
     }
 
+    /// Where the value comes from, when it is not a verified claim or the clock.
     fn origin(&self, atom: &Atom) -> &'static str {
-        if atom.left == Left::Purpose && self.facts.purpose.is_some() { " (declared by the consumer)" } else { "" }
+        match &atom.left {
+            Left::Purpose if self.facts.purpose.is_some() => " (declared by the consumer)",
+            Left::Event => " (declared by the provider's operator)",
+            Left::Consent => " (records of consent)",
+            Left::Usage(Meter::Count) => " (uses under the agreement, with this one)",
+            Left::Usage(Meter::Volume) => " bytes (used under the agreement so far)",
+            Left::Usage(Meter::MeteredTime) => " (of use under the agreement so far)",
+            Left::Usage(Meter::Elapsed) => " (since the first use)",
+            Left::Usage(Meter::Interval) => " (since the last use)",
+            Left::Transfers => " (transfers under the agreement, with this one)",
+            Left::Channel => " (the format of the transfer)",
+            Left::Format => " (the media type of the dataset)",
+            _ => "",
+        }
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy_plan::{Truth, Used};
+use policy_plan::{Meter, Truth, Used};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::instant::{Moment, duration, moment};
 use crate::model::{Atom, Scalar};
+use crate::operand::media_type;
 use crate::region;
 use crate::value::claim_values;
 use crate::vocabulary::{Left, Operator};
@@ -153,32 +154,44 @@ fn at_path(root: &Json, path: &[String]) -> Option<Vec<Scalar>> {
     (!values.is_empty() && values.len() <= MAX_FOUND).then_some(values)
 }
 
+/// The moments that a decision is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moments {
+    /// The moment that is judged.
+    pub(crate) at_ms: i64,
+    /// When the agreement was, or would be, made.
+    pub(crate) agreed_at_ms: Option<i64>,
+}
+
 /// The values of one decision, by the names that the compiled policy uses.
 #[derive(Debug, Default)]
 pub(crate) struct Operands {
     pub(crate) values: BTreeMap<String, Vec<Scalar>>,
     /// What lies in what: by operand, inner value, outer value.
     pub(crate) relations: BTreeMap<String, BTreeMap<String, BTreeMap<String, Truth>>>,
-    /// Nodes that cannot be judged: without a value, or with one that says nothing.
-    pub(crate) unknown: BTreeSet<usize>,
+    /// Nodes that are not judged, with the truth that they have: unknown without a value, or with one that says nothing.
+    pub(crate) fixed: BTreeMap<usize, Truth>,
 }
 
 impl Operands {
-    /// Collects what the comparisons ask for. `agreed_at_ms` is when the agreement was, or would be, made.
+    /// Collects what the comparisons ask for; those whose truth is `assumed` need nothing.
     pub(crate) fn collect(
         atoms: &[(usize, Atom)],
         target: Option<&str>,
         facts: &Facts,
-        at_ms: i64,
-        agreed_at_ms: Option<i64>,
+        at: Moments,
+        assumed: &BTreeMap<usize, Truth>,
     ) -> Self {
-        let mut operands = Self::default();
+        let mut operands = Self { fixed: assumed.clone(), ..Self::default() };
         let mut budget = MAX_PAIRS;
         for (number, atom) in atoms {
+            if assumed.contains_key(number) {
+                continue;
+            }
             let name = atom.operand();
             if !operands.values.contains_key(&name) {
-                let Some(values) = values(atom, target, facts, at_ms, agreed_at_ms) else {
-                    operands.unknown.insert(*number);
+                let Some(values) = values(atom, target, facts, at) else {
+                    operands.fixed.insert(*number, Truth::Unknown);
                     continue;
                 };
                 operands.values.insert(name.clone(), values);
@@ -189,7 +202,7 @@ impl Operands {
                     if atom.operator == Operator::HasPart { (&atom.right, values) } else { (values, &atom.right) };
                 let pairs = inner.len().saturating_mul(outer.len());
                 if pairs > budget {
-                    operands.unknown.insert(*number);
+                    operands.fixed.insert(*number, Truth::Unknown);
                     continue;
                 }
                 budget -= pairs;
@@ -206,10 +219,10 @@ impl Operands {
                     }
                 }
                 if !comparable {
-                    operands.unknown.insert(*number);
+                    operands.fixed.insert(*number, Truth::Unknown);
                 }
             } else if matches!(atom.left, Left::Spatial | Left::NutsRegion) && !are_comparable(atom, values) {
-                operands.unknown.insert(*number);
+                operands.fixed.insert(*number, Truth::Unknown);
             }
         }
         operands
@@ -220,8 +233,7 @@ fn values(
     atom: &Atom,
     target: Option<&str>,
     facts: &Facts,
-    at_ms: i64,
-    agreed_at_ms: Option<i64>,
+    Moments { at_ms, agreed_at_ms }: Moments,
 ) -> Option<Vec<Scalar>> {
     let as_right = |values: Vec<Scalar>| match atom.right.first() {
         Some(Scalar::Instant(_)) => instants(&values),
@@ -240,7 +252,21 @@ fn values(
     match &atom.left {
         Left::DateTime => Some(vec![Scalar::Instant(at_ms)]),
         Left::Calendar(clock) => Some(vec![Scalar::Integer(clock.value(at_ms))]),
-        Left::SinceAgreement => agreed_at_ms.map(|agreed| vec![Scalar::AfterAgreement(at_ms.saturating_sub(agreed))]),
+        Left::SinceAgreement | Left::Delay => {
+            agreed_at_ms.map(|agreed| vec![Scalar::AfterAgreement(at_ms.saturating_sub(agreed))])
+        }
+        Left::Usage(meter @ (Meter::Count | Meter::Volume)) => {
+            facts.usage.shows(*meter, at_ms).map(|shown| vec![Scalar::Integer(shown)])
+        }
+        Left::Usage(meter) => facts.usage.shows(*meter, at_ms).map(|shown| vec![Scalar::Duration(shown)]),
+        Left::Transfers => {
+            facts.transfers.map(|number| vec![Scalar::Integer(i64::try_from(number).unwrap_or(i64::MAX))])
+        }
+        Left::Event => Some(facts.events.iter().cloned().map(Scalar::Text).collect()),
+        Left::Consent => Some(facts.consents.iter().cloned().map(Scalar::Text).collect()),
+        Left::Channel => facts.channel.clone().map(|name| vec![Scalar::Text(name)]),
+        Left::Format => facts.format.clone().map(|name| vec![media_type(Scalar::Text(name))]),
+        Left::Device => facts.first_claim(&["systemDevice"]),
         Left::Recipient => Some(vec![Scalar::Text(facts.participant.clone())]),
         Left::Purpose => match &facts.purpose {
             Some(declared) => (!declared.is_empty()).then(|| declared.iter().cloned().map(Scalar::Text).collect()),

@@ -1,14 +1,21 @@
-//! Folding everything but the clock into a policy's conditions.
+//! Folding everything but the clock and the use into a policy's conditions.
 
 use policy_plan::{Expr, Residual, ResidualRule, Truth, Used};
 
 use crate::compile::{Compiled, CompiledRule, Node, What, time_operator};
-use crate::model::{Kind, Scalar};
+use crate::facts::Moments;
+use crate::model::{Atom, Kind, Scalar};
 use crate::rego::Verdict;
 use crate::vocabulary::Left;
 
 /// What is left of the rules that speak of the action.
-pub(crate) fn residual(policy: &Compiled, verdict: &Verdict, settled: &[usize], now_ms: i64) -> Residual {
+pub(crate) fn residual(
+    policy: &Compiled,
+    verdict: &Verdict,
+    settled: &[usize],
+    at: Moments,
+    is_proposal: bool,
+) -> Residual {
     let rules = |kind| {
         verdict
             .about
@@ -18,7 +25,7 @@ pub(crate) fn residual(policy: &Compiled, verdict: &Verdict, settled: &[usize], 
             .map(|rule| ResidualRule {
                 id: rule.rule.id.clone(),
                 text: rule.rule.text(),
-                when: when(&Folding { policy, verdict, now_ms }, settled, rule),
+                when: when(&Folding { policy, verdict, at, is_proposal }, settled, rule),
             })
             .collect()
     };
@@ -58,14 +65,16 @@ pub(crate) fn closed(policy: &Compiled) -> Residual {
 struct Folding<'a> {
     policy: &'a Compiled,
     verdict: &'a Verdict,
-    now_ms: i64,
+    at: Moments,
+    /// Whether it is an offer that is judged, not an agreement.
+    is_proposal: bool,
 }
 
 impl Folding<'_> {
     fn fold(&self, node: &Node) -> Expr {
         let known = || Expr::Known(self.verdict.truths.get(node.number).copied().unwrap_or(Truth::Unknown));
         let (parts, make): (_, fn(Vec<Expr>) -> Expr) = match &node.what {
-            What::Atom(index) => return self.clock(*index).unwrap_or_else(known),
+            What::Atom(index) => return self.open(*index, node.number).unwrap_or_else(known),
             What::And(parts) => (parts, and),
             What::Or(parts) => (parts, or),
             What::Xone(parts) => (parts, xone),
@@ -74,16 +83,29 @@ impl Folding<'_> {
         if parts.iter().any(Expr::is_open) { make(parts) } else { known() }
     }
 
-    /// A comparison with the clock.
-    fn clock(&self, index: usize) -> Option<Expr> {
+    fn open(&self, index: usize, number: usize) -> Option<Expr> {
         let (_, atom) = self.policy.atoms.get(index)?;
-        match (&atom.left, atom.right.as_slice()) {
-            (Left::DateTime, [Scalar::Instant(epoch_ms)]) => {
-                Some(Expr::DateTime { operator: time_operator(atom.operator)?, epoch_ms: *epoch_ms })
-            }
-            (Left::Calendar(clock), right) => Some(Expr::Weekly(clock.plan(atom.operator, right, self.now_ms))),
-            _ => None,
+        // What a proposal takes for granted is no matter of the clock.
+        let is_granted = self.is_proposal && self.policy.hopes.contains_key(&number);
+        if is_granted { None } else { open(atom, self.at) }
+    }
+}
+
+/// A comparison with the clock or with a meter, as far as the time and the use are open in it.
+pub(crate) fn open(atom: &Atom, at: Moments) -> Option<Expr> {
+    match (&atom.left, atom.right.as_slice()) {
+        (Left::DateTime, [Scalar::Instant(epoch_ms)]) => {
+            Some(Expr::DateTime { operator: time_operator(atom.operator)?, epoch_ms: *epoch_ms })
         }
+        (Left::SinceAgreement | Left::Delay, [Scalar::AfterAgreement(after)]) => {
+            let epoch_ms = at.agreed_at_ms?.saturating_add(*after);
+            Some(Expr::DateTime { operator: time_operator(atom.operator)?, epoch_ms })
+        }
+        (Left::Calendar(clock), right) => Some(Expr::Weekly(clock.plan(atom.operator, right, at.at_ms))),
+        (Left::Usage(meter), [Scalar::Integer(limit) | Scalar::Duration(limit)]) => {
+            Some(Expr::Usage { meter: *meter, operator: time_operator(atom.operator)?, limit: *limit })
+        }
+        _ => None,
     }
 }
 

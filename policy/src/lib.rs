@@ -29,6 +29,7 @@ mod fold;
 mod instant;
 mod json;
 mod model;
+mod operand;
 mod parse;
 mod policy;
 mod region;

@@ -68,9 +68,10 @@ pub(crate) struct Origin {
     pub(crate) pointer: String,
 }
 
-/// What a comparison says something about (ODRL 2.2, Rule).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Part {
+/// What of a rule a comparison narrows (ODRL 2.2, Rule).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
     /// The rule itself: its constraints.
     #[default]
     Rule,

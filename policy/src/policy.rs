@@ -1,14 +1,14 @@
 //! A policy that can be asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use policy_plan::Residual;
 use serde_json::Value as Json;
 
-use crate::compile::{Compiled, compile, time_operator};
+use crate::compile::{Compiled, compile};
 use crate::explain::Case;
-use crate::facts::Operands;
+use crate::facts::{Moments, Operands};
 use crate::model::Scalar;
 use crate::rego::{Request, Verdict, evaluate};
 use crate::vocabulary::{Left, action_with_ancestors};
@@ -109,11 +109,19 @@ impl Policy {
                 Left::Role => &["role"],
                 Left::Spatial => &["spatial"],
                 Left::NutsRegion => &["nutsRegion"],
+                Left::Device => &["systemDevice"],
                 Left::Recipient
                 | Left::Purpose
                 | Left::DateTime
                 | Left::SinceAgreement
+                | Left::Delay
                 | Left::Calendar(_)
+                | Left::Usage(_)
+                | Left::Transfers
+                | Left::Event
+                | Left::Consent
+                | Left::Channel
+                | Left::Format
                 | Left::Target
                 | Left::Asset { .. }
                 | Left::Given { .. }
@@ -133,7 +141,20 @@ impl Policy {
     /// What else of the facts it looks at, so that whoever puts them together reads nothing in vain.
     #[must_use]
     pub fn looks_at(&self) -> Looks<'_> {
-        Looks { duties: !self.compiled.duties.is_empty(), ..Looks::default() }
+        let mut looks = Looks { duties: !self.compiled.duties.is_empty(), ..Looks::default() };
+        for (_, atom) in &self.compiled.atoms {
+            match &atom.left {
+                Left::Event => looks.events = true,
+                Left::Usage(_) => looks.usage = true,
+                Left::Transfers => looks.transfers = true,
+                Left::Consent => looks.consents.extend(atom.right.iter().filter_map(|value| match value {
+                    Scalar::Text(id) => Some(id.as_str()),
+                    _ => None,
+                })),
+                _ => {}
+            }
+        }
+        looks
     }
 
     /// Decides whether the party of the facts may perform the action (ODRL 2.2, Permission, Prohibition and Policy
@@ -151,28 +172,31 @@ impl Policy {
 
     /// What a decision rests on; `None` when the evaluator fails.
     pub(crate) fn considered(&self, scope: Scope, action: &str, facts: &Facts) -> Option<Considered> {
-        let agreed = scope.is_before_agreement().then_some(facts.now_ms);
+        let agreed_at_ms = scope.is_before_agreement().then_some(facts.now_ms);
+        let now = Moments { at_ms: facts.now_ms, agreed_at_ms };
         let is_proposal = scope == Scope::Negotiation;
         let settled = duties::settled(&self.compiled, facts, is_proposal);
-        let (operands, verdict) = self.judge(action, facts, facts.now_ms, agreed, &settled)?;
+        let (operands, verdict) = self.judge(action, facts, now, is_proposal, &settled)?;
         if is_proposal
             && !verdict.allow
-            && let Some(opening) = self.opening(&verdict, facts, &settled)
+            && let Some(opening) = self.opening(&verdict, facts, now, &settled)
         {
-            let (operands, verdict) = self.judge(action, facts, opening, agreed, &settled)?;
+            let then = Moments { at_ms: opening, ..now };
+            let (operands, verdict) = self.judge(action, facts, then, is_proposal, &settled)?;
             return Some(Considered { operands, verdict, settled });
         }
         Some(Considered { operands, verdict, settled })
     }
 
-    /// What is left of the policy for a data plane, with every fact but the clock decided; it decides as
+    /// What is left of the policy for a data plane, with every fact but the clock and the use decided; it decides as
     /// [`decide`](Self::decide) does at [`Scope::Request`].
     #[must_use]
     pub fn residual(&self, action: &str, facts: &Facts) -> Residual {
         let settled = duties::settled(&self.compiled, facts, false);
-        match self.judge(action, facts, facts.now_ms, None, &settled) {
+        let now = Moments { at_ms: facts.now_ms, agreed_at_ms: None };
+        match self.judge(action, facts, now, false, &settled) {
             None => fold::closed(&self.compiled),
-            Some((_, verdict)) => fold::residual(&self.compiled, &verdict, &settled, facts.now_ms),
+            Some((_, verdict)) => fold::residual(&self.compiled, &verdict, &settled, now, false),
         }
     }
 
@@ -180,12 +204,14 @@ impl Policy {
         &self,
         action: &str,
         facts: &Facts,
-        at_ms: i64,
-        agreed: Option<i64>,
+        at: Moments,
+        is_proposal: bool,
         settled: &[usize],
     ) -> Option<(Operands, Verdict)> {
         let target = facts.target.as_deref().or(self.compiled.target.as_deref());
-        let operands = Operands::collect(&self.compiled.atoms, target, facts, at_ms, agreed);
+        let nothing = BTreeMap::new();
+        let assumed = if is_proposal { &self.compiled.hopes } else { &nothing };
+        let operands = Operands::collect(&self.compiled.atoms, target, facts, at, assumed);
         let collections = target.and_then(|target| facts.collections(target)).unwrap_or_default();
         let request = Request {
             actions: action_with_ancestors(action),
@@ -197,12 +223,11 @@ impl Policy {
     }
 
     /// The first moment to come at which the policy allows, if only the clock stands against it.
-    fn opening(&self, verdict: &Verdict, facts: &Facts, settled: &[usize]) -> Option<i64> {
-        let now_ms = facts.now_ms;
-        let residual = fold::residual(&self.compiled, verdict, settled, now_ms);
+    fn opening(&self, verdict: &Verdict, facts: &Facts, now: Moments, settled: &[usize]) -> Option<i64> {
+        let residual = fold::residual(&self.compiled, verdict, settled, now, true);
         // Hours of the week come back for ever; with many constraints fewer of them are looked at.
         let mut steps = (400_000 / self.compiled.node_count.max(1)).clamp(64, 4_096);
-        let mut next = residual.decide(now_ms, &facts.usage).next_boundary_ms;
+        let mut next = residual.decide(now.at_ms, &facts.usage).next_boundary_ms;
         while let Some(at_ms) = next.filter(|_| steps > 0) {
             steps -= 1;
             let then = residual.decide(at_ms, &facts.usage);
@@ -240,18 +265,18 @@ impl Policy {
             reasons: case.reasons(),
             obligations: rules.map(|rule| rule.rule.text()).collect(),
             duties: duties::reports(&self.compiled, facts, case.verdict),
-            valid_until_ms: self.next_change(facts.now_ms),
+            valid_until_ms: self.next_change(facts),
         }
     }
 
-    fn next_change(&self, now_ms: i64) -> Option<i64> {
-        let boundaries = self.compiled.atoms.iter().filter_map(|(_, atom)| {
-            if let Left::Calendar(clock) = &atom.left {
-                return clock.next_change(atom.operator, &atom.right, now_ms);
-            }
-            match (&atom.left, time_operator(atom.operator), atom.right.as_slice()) {
-                (Left::DateTime, Some(operator), [Scalar::Instant(instant)]) => operator.next_change(now_ms, *instant),
-                _ => None,
+    fn next_change(&self, facts: &Facts) -> Option<i64> {
+        let now_ms = facts.now_ms;
+        let boundaries = self.compiled.atoms.iter().filter_map(|(_, atom)| match &atom.left {
+            Left::Calendar(clock) => clock.next_change(atom.operator, &atom.right, now_ms),
+            // Before the agreement it is not the clock that brings one nearer to times after it.
+            _ => {
+                let now = Moments { at_ms: now_ms, agreed_at_ms: None };
+                fold::open(atom, now)?.next_change(now_ms, &facts.usage)
             }
         });
         boundaries.min()

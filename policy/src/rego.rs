@@ -1,5 +1,6 @@
 //! The evaluator: the Rego bundle, run by regorus.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -61,16 +62,15 @@ pub(crate) struct Request<'a> {
 }
 
 fn input(policy: &Compiled, request: &Request<'_>, operands: &Operands) -> Value {
-    let is_unknown = |number: &usize| operands.unknown.contains(number);
     let numbers = policy.atoms.iter().map(|(number, _)| number);
-    let unknown = numbers.clone().filter(|number| is_unknown(number)).map(|number| Value::from(Node::name(*number)));
-    let judged = numbers.enumerate().filter(|(_, number)| !is_unknown(number)).map(|(index, _)| Value::from(index));
+    let judged = numbers.enumerate().filter(|(_, number)| !operands.fixed.contains_key(number));
+    let judged = judged.map(|(index, _)| Value::from(index));
     object([
         ("request", object([("actions", strings(&request.actions)), ("targets", strings(&request.targets))])),
         ("policy", policy.document.clone()),
         ("operands", operand_values(operands)),
         ("relations", relations(operands)),
-        ("unknown", Value::from(unknown.collect::<Vec<_>>())),
+        ("fixed", fixed(operands)),
         ("settled", Value::from(request.settled.iter().map(|number| Value::from(*number)).collect::<Vec<_>>())),
         ("judged", Value::from(judged.collect::<Vec<_>>())),
     ])
@@ -103,17 +103,24 @@ fn operand_values(operands: &Operands) -> Value {
     values
 }
 
+fn truth_value(truth: Truth) -> Value {
+    match truth {
+        Truth::True => Value::from(true),
+        Truth::False => Value::from(false),
+        Truth::Unknown => Value::Null,
+    }
+}
+
+fn fixed(operands: &Operands) -> Value {
+    let truths = operands.fixed.iter().map(|(number, truth)| (Value::from(Node::name(*number)), truth_value(*truth)));
+    Value::from(truths.collect::<BTreeMap<_, _>>())
+}
+
 fn relations(operands: &Operands) -> Value {
-    use std::collections::BTreeMap;
     let named = |pairs: Vec<(&String, Value)>| {
         Value::from(
             pairs.into_iter().map(|(name, value)| (Value::from(name.as_str()), value)).collect::<BTreeMap<_, _>>(),
         )
-    };
-    let truth = |truth: Truth| match truth {
-        Truth::True => Value::from(true),
-        Truth::False => Value::from(false),
-        Truth::Unknown => Value::Null,
     };
     named(
         operands
@@ -121,7 +128,7 @@ fn relations(operands: &Operands) -> Value {
             .iter()
             .map(|(operand, inners)| {
                 let inners = inners.iter().map(|(inner, outers)| {
-                    (inner, named(outers.iter().map(|(outer, value)| (outer, truth(*value))).collect()))
+                    (inner, named(outers.iter().map(|(outer, value)| (outer, truth_value(*value))).collect()))
                 });
                 (operand, named(inners.collect()))
             })
@@ -250,13 +257,13 @@ mod tests {
         let mut truths = truths.iter().cycle();
         for (number, atom) in &compiled.atoms {
             let Some(values) = operands.values.get(&atom.operand()) else {
-                operands.unknown.insert(*number);
+                operands.fixed.insert(*number, Truth::Unknown);
                 continue;
             };
             let all = values.iter().chain(&atom.right).chain(&atom.right).chain(values);
             let texts: Vec<_> = all.filter(|v| matches!(v, Scalar::Text(_))).map(ToString::to_string).collect();
             if atom.operator.is_relation() && texts.len() < 2 * (values.len() + atom.right.len()) {
-                operands.unknown.insert(*number);
+                operands.fixed.insert(*number, Truth::Unknown);
                 continue;
             }
             let table = operands.relations.entry(atom.operand()).or_default();
@@ -308,8 +315,8 @@ mod tests {
             for root in compiled.rules.iter().filter_map(|rule| rule.root.as_ref()) {
                 prop_assert_eq!(by_hand(root, &verdict.truths), verdict.truths[root.number]);
             }
-            for number in &operands.unknown {
-                prop_assert_eq!(verdict.truths[*number], Truth::Unknown);
+            for (number, truth) in &operands.fixed {
+                prop_assert_eq!(verdict.truths[*number], *truth);
             }
         }
     }

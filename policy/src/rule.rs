@@ -344,7 +344,7 @@ fn duty(
 
 /// Nobody evaluates how much has to be paid, or what has to be deleted; it is shown as it is written.
 fn shown(reading: Reading) -> Reading {
-    Reading { is_open: true, ..reading }
+    Reading { is_open: true, is_shown: true, ..reading }
 }
 
 fn tellings(member: &str, things: &[Named]) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! Values of right operands and of claims.
 
+use policy_plan::Meter;
 use serde_json::{Number, Value};
 
 use crate::dialect;
@@ -50,6 +51,7 @@ pub(crate) fn right(value: &Value, data_type: Option<&str>, left: &Left, at: &At
         (Value::String(text), _) if text.len() > MAX_NAME_BYTES => return Err(bad("the value is too long".to_owned())),
         (Value::String(text), None | Some(Type::Text)) if is_time => return time(text, true).map_err(bad),
         (Value::String(text), None | Some(Type::Text)) if is_length_of_time(left) => length(text).map_err(bad)?,
+        (Value::String(text), None | Some(Type::Text | Type::Number)) if is_whole(left) => whole(text).map_err(bad)?,
         (Value::String(text), Some(Type::Duration)) => length(text).map_err(bad)?,
         (Value::String(text), Some(Type::Time)) => return time(text, is_time).map_err(bad),
         (Value::String(text), None | Some(Type::Text)) => Scalar::Text(text.clone()),
@@ -93,8 +95,22 @@ fn length(text: &str) -> Result<Scalar, String> {
 
 /// Left operands that are lengths of time (ODRL 2.2 Vocabulary).
 fn is_length_of_time(left: &Left) -> bool {
-    matches!(left, Left::Given { name, .. }
-        if matches!(name.as_str(), "delayPeriod" | "elapsedTime" | "meteredTime" | "timeInterval"))
+    match left {
+        Left::Delay | Left::Usage(Meter::MeteredTime | Meter::Elapsed | Meter::Interval) => true,
+        Left::Given { name, .. } => {
+            matches!(name.as_str(), "delayPeriod" | "elapsedTime" | "meteredTime" | "timeInterval")
+        }
+        _ => false,
+    }
+}
+
+/// Left operands that are whole numbers.
+fn is_whole(left: &Left) -> bool {
+    matches!(left, Left::Transfers | Left::Usage(Meter::Count | Meter::Volume))
+}
+
+fn whole(text: &str) -> Result<Scalar, String> {
+    text.trim_start_matches('+').parse().map(Scalar::Integer).map_err(|_| format!("`{text}` is not a whole number"))
 }
 
 enum Type {

@@ -1,5 +1,8 @@
 //! Terms of the ODRL vocabulary 2.2 in their short, prefixed and full spellings.
 
+use policy_plan::Meter;
+
+use crate::MUNICIPAL_PROFILE;
 use crate::calendar::{Clock, Dial, Zone};
 use crate::dialect;
 use crate::model::Part;
@@ -157,6 +160,7 @@ pub(crate) fn is_term(name: &str) -> bool {
         || action(name).is_some()
         || Operator::parse(name).is_some()
         || UNSUPPORTED.contains(&name)
+        || MUNICIPAL.contains(&name)
         || left_operand(name, Reading::default()).is_ok_and(|left| !matches!(left, Left::Claim { .. }))
 }
 
@@ -235,8 +239,24 @@ pub(crate) enum Left {
     DateTime,
     /// Milliseconds since the agreement; EDC's `inForceDate` with a relative value.
     SinceAgreement,
+    /// Milliseconds since the agreement; `delayPeriod` that no moment stands before.
+    Delay,
     /// The clock of one place.
     Calendar(Clock),
+    /// What is counted or measured of the agreement's use.
+    Usage(Meter),
+    /// The ordinal of the transfer under the agreement.
+    Transfers,
+    /// The events that are in force.
+    Event,
+    /// The consents that hold for this recipient, dataset and purpose.
+    Consent,
+    /// The transfer format.
+    Channel,
+    /// The media type of the dataset.
+    Format,
+    /// The device that the recipient's credential names.
+    Device,
     /// The party that receives the data.
     Recipient,
     /// What the recipient says, or its credential says, that the data is for.
@@ -275,6 +295,8 @@ pub(crate) struct Reading {
     pub(crate) subject: Subject,
     /// Whether the facts may give a value for any left operand of the vocabulary.
     pub(crate) is_open: bool,
+    /// Whether they are shown as they are written, and compared with nothing.
+    pub(crate) is_shown: bool,
     /// What of a rule the constraints narrow.
     pub(crate) part: Part,
 }
@@ -289,23 +311,17 @@ impl Reading {
     }
 }
 
-/// Left operands of the vocabulary for which there is no source of values here.
-const UNSUPPORTED: [&str; 31] = [
+/// Left operands of the vocabulary whose values only the facts of a case can tell; for those in the second list there is a
+/// source of values here, too.
+const UNSUPPORTED: [&str; 22] = [
     "absolutePosition",
     "absoluteSize",
     "absoluteSpatialPosition",
     "absoluteTemporalPosition",
-    "count",
-    "delayPeriod",
-    "deliveryChannel",
     "device",
-    "elapsedTime",
-    "event",
-    "fileFormat",
     "industry",
     "language",
     "media",
-    "meteredTime",
     "payAmount",
     "percentage",
     "product",
@@ -316,15 +332,62 @@ const UNSUPPORTED: [&str; 31] = [
     "resolution",
     "spatialCoordinates",
     "system",
-    "systemDevice",
-    "timeInterval",
     "timedCount",
     "unitOfCount",
     "version",
     "virtualLocation",
 ];
+const MEASURED: [&str; 9] = [
+    "count",
+    "delayPeriod",
+    "deliveryChannel",
+    "elapsedTime",
+    "event",
+    "fileFormat",
+    "meteredTime",
+    "systemDevice",
+    "timeInterval",
+];
 
-const SUPPORTED: &str = "dateTime, dayOfWeek, hourOfDay, timeOfDay, recipient, purpose, spatial, nutsRegion, membership, role, inForceDate, credential:<path> or a full IRI";
+const SUPPORTED: &str = "dateTime, dayOfWeek, hourOfDay, timeOfDay, delayPeriod, elapsedTime, timeInterval, meteredTime, count, volume, event, consent, deliveryChannel, fileFormat, systemDevice, recipient, purpose, spatial, nutsRegion, membership, role, inForceDate, credential:<path> or a full IRI";
+
+/// Words of the municipal profile, which are read with and without its namespace.
+const MUNICIPAL: [&str; 10] = [
+    "consent",
+    "dayOfWeek",
+    "hourOfDay",
+    "membership",
+    "nutsRegion",
+    "request",
+    "role",
+    "timeOfDay",
+    "transfer",
+    "volume",
+];
+
+/// The word of the municipal profile that the IRI names.
+///
+/// # Errors
+///
+/// A sentence, when the profile has no such word; `None` for names of other vocabularies.
+fn municipal(name: &str) -> Option<Result<&str, String>> {
+    let word = name.strip_prefix(MUNICIPAL_PROFILE)?.strip_prefix('#')?;
+    let is_word = MUNICIPAL.contains(&word) || word.starts_with("credential:");
+    Some(if is_word { Ok(word) } else { Err(format!("the municipal profile has no word `{word}`")) })
+}
+
+/// What counts as a use: every transfer when true, every request when false (`unit` of `count`).
+///
+/// # Errors
+///
+/// A sentence, when the unit is neither.
+pub(crate) fn counts_transfers(unit: &str) -> Result<bool, String> {
+    match municipal(unit).unwrap_or(Ok(unit))? {
+        "request" => Ok(false),
+        "transfer" => Ok(true),
+        other => Err(format!("`{other}` is not a unit of uses; they are `request` and `transfer`")),
+    }
+}
 
 /// Reads a left operand.
 ///
@@ -344,10 +407,24 @@ pub(crate) fn left_operand(name: &str, reading: Reading) -> Result<Left, String>
     }
     let short = match name.strip_prefix("edc:").or_else(|| name.strip_prefix(EDC)) {
         Some("inForceDate") => "inForceDate",
-        _ => term(name),
+        _ => municipal(name).unwrap_or(Ok(term(name)))?,
     };
+    let given = || Left::Given { name: short.to_owned(), unit: None, label: short.to_owned() };
     Ok(match short {
         "dateTime" | "inForceDate" => Left::DateTime,
+        "delayPeriod" if reading.is_shown => Left::Delay,
+        _ if reading.is_open && (UNSUPPORTED.contains(&short) || MEASURED.contains(&short)) => given(),
+        "delayPeriod" => Left::Delay,
+        "count" => Left::Usage(Meter::Count),
+        "meteredTime" => Left::Usage(Meter::MeteredTime),
+        "elapsedTime" => Left::Usage(Meter::Elapsed),
+        "timeInterval" => Left::Usage(Meter::Interval),
+        "volume" => Left::Usage(Meter::Volume),
+        "event" => Left::Event,
+        "consent" => Left::Consent,
+        "deliveryChannel" => Left::Channel,
+        "fileFormat" => Left::Format,
+        "systemDevice" => Left::Device,
         "dayOfWeek" => Left::Calendar(Clock::new(Dial::DayOfWeek, Zone::UTC)),
         "hourOfDay" => Left::Calendar(Clock::new(Dial::HourOfDay, Zone::UTC)),
         "timeOfDay" => Left::Calendar(Clock::new(Dial::TimeOfDay, Zone::UTC)),
@@ -357,9 +434,6 @@ pub(crate) fn left_operand(name: &str, reading: Reading) -> Result<Left, String>
         "nutsRegion" => Left::NutsRegion,
         "membership" => Left::Membership,
         "role" => Left::Role,
-        _ if reading.is_open && UNSUPPORTED.contains(&short) => {
-            Left::Given { name: short.to_owned(), unit: None, label: short.to_owned() }
-        }
         _ if UNSUPPORTED.contains(&short) => {
             return Err(format!("no value is known here for the left operand `{short}`; supported are {SUPPORTED}"));
         }
@@ -391,6 +465,14 @@ impl Left {
         match self {
             Self::DateTime => "dateTime",
             Self::SinceAgreement => "inForceDate",
+            Self::Delay => "delayPeriod",
+            Self::Usage(meter) => meter.as_str(),
+            Self::Transfers => "count of transfers",
+            Self::Event => "event",
+            Self::Consent => "consent",
+            Self::Channel => "deliveryChannel",
+            Self::Format => "fileFormat",
+            Self::Device => "systemDevice",
             Self::Recipient => "recipient",
             Self::Purpose => "purpose",
             Self::Spatial => "spatial",
@@ -402,5 +484,10 @@ impl Left {
             Self::Asset { name, .. } | Self::Claim { name, .. } => name,
             Self::Given { label, .. } => label,
         }
+    }
+
+    /// Whether only the time after an agreement can tell its value, so that it is no reason to refuse a proposal.
+    pub(crate) fn is_of_the_future(&self) -> bool {
+        matches!(self, Self::Usage(_) | Self::Transfers | Self::Event | Self::Consent | Self::Channel | Self::Format)
     }
 }

@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use policy::{Facts, Policy, PolicySource, Scope};
+use policy::{Facts, Policy, PolicySource, Scope, Used};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -100,7 +100,12 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
         asset: given.get("asset").cloned().unwrap_or_default(),
         operands: given.get("operands").cloned().unwrap_or_default(),
         duties: given.get("duties").map(|map| serde_json::from_value(map.clone()).unwrap()).unwrap_or_default(),
-        ..Facts::default()
+        events: given.get("events").map(|list| serde_json::from_value(list.clone()).unwrap()).unwrap_or_default(),
+        consents: given.get("consents").map(|list| serde_json::from_value(list.clone()).unwrap()).unwrap_or_default(),
+        usage: given.get("usage").map(used).unwrap_or_default(),
+        transfers: given.get("transfers").and_then(Value::as_u64),
+        channel: text(&given, "channel"),
+        format: text(&given, "format"),
     };
     let scope = match case.get("scope").and_then(Value::as_str).unwrap_or("request") {
         "catalog" => Scope::Catalog,
@@ -154,6 +159,19 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What has been used; moments as text.
+fn used(given: &Value) -> Used {
+    let number = |name: &str| given.get(name).and_then(Value::as_u64);
+    let moment = |name: &str| given.get(name).and_then(Value::as_str).map(epoch_ms);
+    Used {
+        count: number("count"),
+        metered_ms: number("meteredMs"),
+        volume_bytes: number("volumeBytes"),
+        first_use_ms: moment("firstUse"),
+        last_use_ms: moment("lastUse"),
+    }
 }
 
 fn epoch_ms(text: &str) -> i64 {
