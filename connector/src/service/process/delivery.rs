@@ -22,13 +22,13 @@ pub(crate) async fn acknowledge<P: Process>(
     owed_id: &str,
     answer: Option<Value>,
 ) -> ServiceResult<()> {
-    change::<P, _>(app, id, owed_id, move |app, row, _| {
+    change::<P, _>(app, id, owed_id, move |app, row, now| {
         if row.common().counter_pid.is_none() && !terminating(row) {
             *row.common_mut().counter_pid = Some(pid_in_answer(row, answer.as_ref())?);
         }
         let state = P::acknowledge(role(row), row.state(app))?;
         settle(row, state);
-        Ok(())
+        row.taken(app, now)
     })
     .await
 }

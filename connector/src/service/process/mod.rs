@@ -95,6 +95,13 @@ pub(crate) trait Process: ProcessRow {
     fn settled(&mut self, _state: Self::State) {}
     /// Lets what runs behind the process follow a state that the counter-party has shown.
     fn follow(&mut self, _now: i64) {}
+    /// Goes on with what waited for the counter-party to take our last message.
+    ///
+    /// # Errors
+    /// What the next step brings.
+    fn taken(&mut self, _app: &App, _now: i64) -> ServiceResult<()> {
+        Ok(())
+    }
     /// Stops what runs behind the process, since it ends.
     fn stop(&mut self, _now: i64) {}
     /// Saves what follows from a new state that both sides know.

@@ -11,7 +11,7 @@ use identity::scope::Scopes;
 use serde_json::{Value, json};
 
 use super::delivery;
-use super::flow::aim;
+use super::flow::{aim, complete};
 use crate::app::App;
 use crate::service::process::{Process, StoredState, went_out};
 use crate::service::{ServiceError, ServiceResult, scopes};
@@ -101,6 +101,14 @@ impl Process for Model {
             forget_address(self);
             aim(self, "SUSPENDED", now);
         }
+    }
+
+    /// A data plane that had sent everything before the counter-party heard of the start.
+    fn taken(&mut self, app: &App, now: i64) -> ServiceResult<()> {
+        if self.flow_state.as_deref() == Some("COMPLETED") {
+            complete(app, self, now)?;
+        }
+        Ok(())
     }
 
     /// The data flow ends with its transfer.

@@ -1,8 +1,8 @@
-//! What data planes answer and report, and what becomes of the transfer.
+//! What data planes answer to signals, and what becomes of the transfer.
 
 use std::sync::Arc;
 
-use dps_signaling::{Callback, DataFlowState, Signal, StatusMessage};
+use dps_signaling::{DataFlowState, Signal, StatusMessage};
 use dsp_protocol::Role;
 use dsp_protocol::transfer::{DataAddress, TransferMessage};
 use serde_json::Value;
@@ -11,8 +11,7 @@ use super::super::local::{announce_readable, readable};
 use super::super::row::is_push;
 use super::target::{RESTARTED, aim, due, reached};
 use crate::app::App;
-use crate::service::process::{owe, owe_termination, role, save};
-use crate::service::reason::error_object;
+use crate::service::process::{owe_termination, role, save};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
 use crate::store::{Unit, processes};
@@ -46,7 +45,10 @@ pub(crate) async fn signalled(
 }
 
 pub(super) fn take_status(row: &mut Model, state: DataFlowState, status: Option<&StatusMessage>, now: i64) {
-    row.flow_state = Some(state.as_wire().to_owned());
+    // A callback that all data has flowed may overtake the answer to the start.
+    if row.flow_state.as_deref() != Some(DataFlowState::Completed.as_wire()) {
+        row.flow_state = Some(state.as_wire().to_owned());
+    }
     if let Some(status) = status {
         if !status.data_flow_id.is_empty() {
             row.data_flow_id = Some(status.data_flow_id.clone());
@@ -116,53 +118,9 @@ pub(crate) async fn fail_flow(app: &Arc<App>, id: &str, why: ServiceError) -> Se
     .await
 }
 
-/// A call of the data plane about one of its flows.
-///
-/// # Errors
-/// `not_found` for an unknown process, 400 when the event does not fit its state.
-pub(crate) async fn callback(
-    app: &Arc<App>,
-    id: &str,
-    event: Callback,
-    status: Option<StatusMessage>,
-) -> ServiceResult<()> {
-    if processes::find::<Model>(app.store.reads(), app.context(), id).await?.is_none() {
-        return Err(ServiceError::not_found(format!("no transfer `{id}`")));
-    }
-    change(app, id, move |app, row, now| {
-        let over = matches!(row.settled.as_deref(), Some("COMPLETED" | "TERMINATED"));
-        match event {
-            Callback::Prepared if row.flow_state.as_deref() == Some("PREPARED") => Ok(false),
-            Callback::Started if row.flow_state.as_deref() == Some("STARTED") => Ok(false),
-            Callback::Completed if row.flow_state.as_deref() == Some("COMPLETED") => Ok(false),
-            _ if over => Err(ServiceError::bad_request("transfer_over", "the transfer has ended")),
-            Callback::Prepared => Ok(confirm(row, DataFlowState::Prepared, status.as_ref(), now)),
-            Callback::Started => Ok(confirm(row, DataFlowState::Started, status.as_ref(), now)),
-            Callback::Completed => {
-                confirm(row, DataFlowState::Completed, status.as_ref(), now);
-                row.flow_target = None;
-                owe(app, row, TransferMessage::Completion, now)?;
-                Ok(true)
-            }
-            Callback::Errored => {
-                let text = status.as_ref().and_then(|status| status.error.clone());
-                let text = text.unwrap_or_else(|| "the data plane reports a fault without saying which".to_owned());
-                row.error = Some(error_object(&ServiceError::unavailable("data_flow_error", text)).to_string());
-                Ok(true)
-            }
-        }
-    })
-    .await
-}
-
-fn confirm(row: &mut Model, state: DataFlowState, status: Option<&StatusMessage>, now: i64) -> bool {
-    take_status(row, state, status, now);
-    false
-}
-
 /// Changes the row; `true` from `change` means that it is worth an event. That the data can be read from now on is one in any
 /// case.
-async fn change<F>(app: &Arc<App>, id: &str, change: F) -> ServiceResult<()>
+pub(super) async fn change<F>(app: &Arc<App>, id: &str, change: F) -> ServiceResult<()>
 where
     F: FnOnce(&App, &mut Model, i64) -> ServiceResult<bool> + Send + 'static,
 {

@@ -2,12 +2,15 @@
 //! mean (Data Plane Signaling, sections 2 to 5).
 
 mod answer;
+mod callback;
 mod plan;
 mod step;
 mod target;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use answer::{callback, fail_flow, forget_target, signalled};
+pub(crate) use answer::{fail_flow, forget_target, signalled};
+pub(crate) use callback::callback;
+pub(super) use callback::complete;
 pub(crate) use step::{FlowStep, flow_step};
 pub(super) use target::{RESTARTED, aim};
