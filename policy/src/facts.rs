@@ -30,7 +30,7 @@ pub struct Facts {
     /// The asset that is asked for; `None` for the policy's own target.
     pub target: Option<String>,
     /// Members and the collections that they are in, of assets and of parties; `None` when nothing is known of them.
-    /// Whatever is not listed is not a member.
+    /// An asset or party that is not listed is not a member. Other names may be listed, too: a purpose and the wider one.
     pub part_of: Option<Vec<(String, String)>>,
     /// Properties of the asset, an object, for refinements of asset collections.
     pub asset: Json,
@@ -308,11 +308,8 @@ fn durations(values: &[Scalar]) -> Option<Vec<Scalar>> {
 /// Whether `inner` lies in, belongs to, or is one of, `outer`. Where no hierarchy is known, only equality is certain.
 fn lies_in(left: &Left, inner: &str, outer: &str, facts: &Facts) -> Truth {
     match left {
-        _ if inner == outer => Truth::True,
+        _ if inner == outer || facts.collections(inner).is_some_and(|found| found.contains(outer)) => Truth::True,
         Left::Spatial | Left::NutsRegion => region::lies_in(inner, outer),
-        Left::Recipient | Left::Target if facts.collections(inner).is_some_and(|found| found.contains(outer)) => {
-            Truth::True
-        }
         Left::Target if facts.part_of.is_some() => Truth::False,
         Left::Recipient => match facts.claim("groups").map(|groups| claim_values(groups).unwrap_or_default()) {
             Some(groups) => groups.contains(&Scalar::Text(outer.to_owned())).into(),
