@@ -15,6 +15,7 @@
 //! Standards: ODRL Information Model 2.2, ODRL Vocabulary and Expression 2.2, the policy part of DSP 2025-1.
 
 mod calendar;
+mod clash;
 mod compile;
 mod constraint;
 mod context;
@@ -30,6 +31,7 @@ mod facts;
 mod fold;
 mod instant;
 mod json;
+mod lint;
 mod model;
 mod operand;
 mod parse;
@@ -49,6 +51,7 @@ pub use error::PolicyError;
 pub use evaluation::{CaseDecision, Premises, Report, RuleReport, State, evaluate};
 pub use explanation::{ConditionExplanation, Effect, Explanation, RuleExplanation, Source};
 pub use facts::{DutyState, Facts};
+pub use lint::{Finding, Severity, lint};
 pub use model::{DutyRole, Part};
 pub use parse::MUNICIPAL_PROFILE;
 pub use policy::{Looks, Policy, PolicySource};
