@@ -26,6 +26,7 @@ mod problem;
 mod proxy;
 mod public;
 mod push;
+mod renewal;
 mod server;
 mod signaling;
 mod source;

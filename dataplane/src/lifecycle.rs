@@ -18,6 +18,7 @@ use crate::flow::{Flow, FlowRecord, INTERFACE_PROPERTY, Issued, Live, NGSI_LD, R
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::push;
+use crate::renewal::{self, Renewal};
 use crate::signaling::callback::Callback;
 use crate::store::Change;
 use crate::token;
@@ -25,8 +26,6 @@ use crate::token;
 /// Names of the two kinds of transfer: the profile's, and the short ones of test kits and EDC.
 const PULL: [&str; 3] = [HTTP_PULL, "http-pull", "HttpData-PULL"];
 pub(crate) const PUSH: [&str; 3] = [HTTP_PUSH, "http-push", "HttpData-PUSH"];
-/// Life of a token where no plan limits it, in seconds.
-const DEFAULT_TOKEN_SECONDS: u32 = 24 * 3600;
 
 /// The answer to a signal.
 #[derive(Debug)]
@@ -74,7 +73,20 @@ impl Plane {
             }
             _ => {}
         }
+        self.check_renewal(&flow, address)?;
         self.change(&flow, Signal::Started, message, address).await
+    }
+
+    /// With the setting, a pull by the HTTP profile must come with an address that can be renewed.
+    fn check_renewal(&self, flow: &Flow, address: Option<&Value>) -> Result<(), Problem> {
+        let Some(address) = address.filter(|_| self.config.renewal.required && flow.terms.profile == HTTP_PULL) else {
+            return Ok(());
+        };
+        if DataAddress::decode(address)?.renewal().is_none() {
+            let detail = "the data address has no `refreshToken` and `expiresIn`, and `renewal.required` is set";
+            return Err(Problem::bad_request("renewal_missing", detail));
+        }
+        Ok(())
     }
 
     /// `resume`, on either side.
@@ -88,6 +100,7 @@ impl Plane {
         address: Option<&Value>,
     ) -> Result<Answer, Problem> {
         let flow = self.known(id)?;
+        self.check_renewal(&flow, address)?;
         self.change(&flow, Signal::Resume, message, address).await
     }
 
@@ -175,6 +188,7 @@ impl Plane {
             control_plane,
             plan,
             callback_address: self.admitted_callback_address(request.callback_address.as_deref()),
+            renewable: self.is_renewable(role, direction, &request),
             process_id: request.process_id,
             profile: request.profile,
             counter_party_id: request.counter_party_id,
@@ -185,7 +199,9 @@ impl Plane {
         let live = Live {
             state: next(None, signal)?,
             token: None,
+            renewal: None,
             address,
+            address_expires_ms: None,
             last_message: Some(request.message_id),
             changed_ms: now,
             run: None,
@@ -298,8 +314,9 @@ impl Plane {
         let mut next = Live { state, last_message: message, changed_ms: now, ..live.clone() };
         let mut address = None;
         if grant && flow.terms.hands_out_address() {
-            let (issued, given) = self.grant(flow, now)?;
+            let (issued, renewal, given) = self.grant(flow, now)?;
             next.token = Some(issued);
+            next.renewal = renewal;
             address = Some(given.encode());
         }
         if !moves(flow.terms.role, flow.terms.direction, state) {
@@ -312,24 +329,33 @@ impl Plane {
         Ok(status(flow, state, address))
     }
 
-    fn grant(&self, flow: &Flow, now_ms: i64) -> Result<(Issued, DataAddress), Problem> {
+    fn grant(&self, flow: &Flow, now_ms: i64) -> Result<(Issued, Option<Renewal>, DataAddress), Problem> {
         let (text, hash) = token::mint().map_err(|error| Problem::internal(&error))?;
-        let seconds = flow.terms.plan.as_ref().map_or(DEFAULT_TOKEN_SECONDS, |plan| plan.max_token_seconds.max(1));
+        let seconds = self.token_seconds(&flow.terms);
         let base = self.public_address(&flow.terms.id);
-        let endpoint = match flow.terms.direction {
-            Direction::Pull => base,
-            Direction::Push => format!("{base}/inbox"),
-        };
-        let profile = match flow.terms.direction {
-            Direction::Pull => HTTP_PULL,
-            Direction::Push => HTTP_PUSH,
+        let (profile, endpoint) = match flow.terms.direction {
+            Direction::Pull => (HTTP_PULL, base),
+            Direction::Push => (HTTP_PUSH, format!("{base}/inbox")),
         };
         let issued = Issued { hash, expires_ms: now_ms.saturating_add(i64::from(seconds) * 1000) };
         let mut address = DataAddress::bearer(profile, &endpoint, &text, Some(u64::from(seconds)));
+        let mut renewal = None;
+        if flow.terms.renewable {
+            let (refresh, hash) = token::mint().map_err(|error| Problem::internal(&error))?;
+            address = address.renewable(&refresh, &self.refresh_address(&flow.terms.id));
+            renewal = Some(Renewal::new(hash));
+        }
         if flow.terms.serves_ngsi_ld() {
             address.properties.push((INTERFACE_PROPERTY.to_owned(), NGSI_LD.to_owned()));
         }
-        Ok((issued, address))
+        Ok((issued, renewal, address))
+    }
+
+    /// Whether the partner's token shall be one that it renews: only where the control plane says that it knows the partner by
+    /// its DID, since it has to verify who comes for a new one.
+    fn is_renewable(&self, role: Role, direction: Direction, request: &FlowRequest) -> bool {
+        let verifiable = request.metadata.get("renewal").and_then(Value::as_bool).unwrap_or_default();
+        self.config.renewal.offered && verifiable && (role, direction) == (Role::Provider, Direction::Pull)
     }
 
     /// A `prepare` or `start` for a process that is known: the same message gets its answer again, with a new token where
@@ -361,20 +387,33 @@ impl Plane {
         let state = if repeated { live.state } else { next(Some(live.state), signal)? };
         if matches!(signal, Signal::Started | Signal::Resume) {
             let mut before = (*live).clone();
-            if let Some(address) = address {
-                before.address = Some(self.partner_address(flow, address)?);
+            // A message that came again may carry an address whose token has been renewed since.
+            if let Some(address) = address.filter(|_| !repeated) {
+                let address = self.partner_address(flow, address)?;
+                before.address_expires_ms = renewal::expires_ms(&address, now_ms());
+                before.address = Some(address);
             }
             // What was pushed to us since `prepare` came with that token; `started` leaves it.
             let status = self.arrive(flow, &before, state, message, signal == Signal::Resume).await?;
             if !repeated && is_push_of_ours(&flow.terms) {
                 self.launch_push(flow);
             }
+            self.renewals.notify_one();
             return Ok(Answer { status, accepted: false });
         }
         if !repeated {
             let address = live.address.clone().filter(|_| !state.is_final());
-            let stopped =
-                Live { state, address, last_message: message, changed_ms: now_ms(), run: None, token: live.token };
+            let stopped = Live {
+                state,
+                token: live.token,
+                // Nobody gets a token for a flow that stands; a resumption brings a new pair.
+                renewal: None,
+                address,
+                address_expires_ms: None,
+                last_message: message,
+                changed_ms: now_ms(),
+                run: None,
+            };
             let change = Change::flow(&FlowRecord::of(&flow.terms, &stopped));
             flow.publish(stopped);
             tracing::info!(flow = flow.terms.id, %state, "data has stopped");

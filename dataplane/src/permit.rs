@@ -115,9 +115,10 @@ fn authenticate(
         return Err(not_valid());
     }
     let live = flow.live();
-    let issued = live.token.filter(|issued| issued.hash.matches(presented)).ok_or_else(not_valid)?;
+    let issued = live.issued(presented).ok_or_else(not_valid)?;
     if issued.expires_ms <= now_ms() {
-        return Err(Problem::unauthorized("the token has expired; suspend and resume the transfer for a new one"));
+        let how = if live.renewal.is_some() { "renew it" } else { "suspend and resume the transfer for a new one" };
+        return Err(Problem::unauthorized(format!("the token has expired; {how}")));
     }
     Ok((flow, live))
 }

@@ -16,7 +16,7 @@ use crate::address::Guard;
 use crate::client::Client;
 use crate::config::{Config, parse_url};
 use crate::files::Digests;
-use crate::flow::{Flow, FlowRecord, FlowTable, Role};
+use crate::flow::{Flow, FlowRecord, FlowTable, Role, Terms};
 use crate::lifecycle::PUSH;
 use crate::problem::Problem;
 use crate::signaling::callback::Callback;
@@ -25,6 +25,9 @@ use crate::store::{Change, Kind, Store, StoreError};
 
 /// Longest difference between our clock and the control plane's, in milliseconds.
 const CLOCK_SKEW_MS: i64 = 60_000;
+
+/// Life of a token where no plan limits it, in seconds.
+const DEFAULT_TOKEN_SECONDS: u32 = 24 * 3600;
 
 /// The data plane's state.
 pub(crate) struct Plane {
@@ -45,6 +48,8 @@ pub(crate) struct Plane {
     pub(crate) callbacks: mpsc::UnboundedSender<Callback>,
     /// The control plane does not seem to know us.
     pub(crate) forgotten: Notify,
+    /// A partner's address that can be renewed has come.
+    pub(crate) renewals: Notify,
     /// Where background work runs.
     pub(crate) background: Handle,
     control_planes: RwLock<HashMap<String, ControlPlane>>,
@@ -90,6 +95,7 @@ impl Plane {
             digests: Digests::default(),
             callbacks,
             forgotten: Notify::new(),
+            renewals: Notify::new(),
             background,
             control_planes: RwLock::default(),
             store,
@@ -245,6 +251,17 @@ impl Plane {
             return None;
         }
         Some(url.as_str().trim_end_matches('/').to_owned())
+    }
+
+    /// How long a token for the flow's partner lives, in seconds: no longer than its plan says, and short when it can be renewed.
+    pub(crate) fn token_seconds(&self, terms: &Terms) -> u32 {
+        let longest = terms.plan.as_ref().map_or(DEFAULT_TOKEN_SECONDS, |plan| plan.max_token_seconds.max(1));
+        if terms.renewable { longest.min(self.config.renewal.access_token_seconds) } else { longest }
+    }
+
+    /// Where the flow's partner renews its token.
+    pub(crate) fn refresh_address(&self, flow_id: &str) -> String {
+        format!("{}{}{flow_id}", self.config.public.public_url, crate::renewal::PATH)
     }
 
     /// The flow's address for its partner.

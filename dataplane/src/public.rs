@@ -13,6 +13,7 @@ use crate::permit::{self, Asked, Permitted};
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::proxy::{Forwarder, serve_selected};
+use crate::renewal;
 use crate::source::Source;
 
 /// Answers every request of the public listener.
@@ -26,6 +27,10 @@ pub(crate) async fn serve(
     forwarder: Data<Forwarder>,
 ) -> Result<HttpResponse, Problem> {
     refuse_trace(&request)?;
+    if let Some(flow_id) = request.uri().path().strip_prefix(renewal::PATH) {
+        let flow_id = percent_decode_str(flow_id).decode_utf8().map_err(|_| no_route())?;
+        return Ok(renewal::serve(&plane, plane.flows.by_id(&flow_id), &request, payload).await);
+    }
     let (flow_id, path) = split(request.uri().path())?;
     let flow_id = percent_decode_str(flow_id).decode_utf8().map_err(|_| no_route())?;
     let flow = plane.flows.by_id(&flow_id);

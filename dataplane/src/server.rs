@@ -23,7 +23,7 @@ use crate::flow::Connection;
 use crate::plane::Plane;
 use crate::proxy::Forwarder;
 use crate::store::StoreError;
-use crate::{local, public, signaling, watch};
+use crate::{local, public, renewal, signaling, watch};
 
 /// Bytes gathered before a write to a reader; with a chunk on top it stays below the size that actix keeps for reuse.
 const WRITE_BUFFER: usize = 32 * 1024;
@@ -136,6 +136,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tokio::spawn(signaling::callback::deliver_all(Arc::clone(&shared), callbacks)),
         tokio::spawn(signaling::registration::keep_registered(Arc::clone(&shared))),
         tokio::spawn(watch::keep_watch(Arc::clone(&shared))),
+        tokio::spawn(renewal::keep_renewed(Arc::clone(&shared))),
         tokio::spawn(watch::keep_clean(shared)),
     ];
     Ok(running)

@@ -33,8 +33,8 @@ impl TokenHash {
     }
 
     /// Compares in constant time.
-    pub(crate) fn matches(&self, token: &str) -> bool {
-        self.0.ct_eq(&Self::of(token).0).into()
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
     }
 }
 
@@ -71,9 +71,9 @@ mod tests {
         let (second, _) = mint().unwrap();
         assert_eq!(URL_SAFE_NO_PAD.decode(&first).unwrap().len(), 32);
         assert_ne!(first, second);
-        assert!(hash.matches(&first));
-        assert!(!hash.matches(&second));
-        assert!(TokenHash::from_hex(&hash.to_hex()).unwrap().matches(&first));
+        assert!(hash.is(&TokenHash::of(&first)));
+        assert!(!hash.is(&TokenHash::of(&second)));
+        assert!(TokenHash::from_hex(&hash.to_hex()).unwrap().is(&hash));
         assert!(TokenHash::from_hex("zz").is_none());
     }
 

@@ -9,6 +9,27 @@ use crate::{SignalError, read};
 /// Namespace of the property names that EDC writes and expects.
 pub const EDC_NAMESPACE: &str = "https://w3id.org/edc/v0.0.1/ns/";
 
+/// What an address says about renewing its token (DPS profiles, Token renewal).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Renewal<'a> {
+    /// Bound to the consumer's DID; a secret.
+    pub refresh_token: &'a str,
+    /// Life of the access token, in seconds.
+    pub expires_in_s: u64,
+    /// Where a new token is asked for; the address itself when the provider names no other place.
+    pub endpoint: &'a str,
+}
+
+impl fmt::Debug for Renewal<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Renewal")
+            .field("expires_in_s", &self.expires_in_s)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Where data is read from or written to, with what one needs to do so. The values are secrets: `Debug` hides them.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct DataAddress {
@@ -91,6 +112,37 @@ impl DataAddress {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// How the token is renewed: `refreshToken` and a number in `expiresIn` must be there, `refreshEndpoint` may be.
+    pub fn renewal(&self) -> Option<Renewal<'_>> {
+        Some(Renewal {
+            refresh_token: self.property("refreshToken").filter(|token| !token.is_empty())?,
+            expires_in_s: self.property("expiresIn")?.trim().parse().ok().filter(|seconds| *seconds > 0)?,
+            endpoint: self.property("refreshEndpoint").or(self.endpoint.as_deref())?,
+        })
+    }
+
+    /// The same address with a token that can be renewed. `expiresIn` must be there.
+    #[must_use]
+    pub fn renewable(mut self, refresh_token: &str, endpoint: &str) -> Self {
+        self.put_property("refreshToken", refresh_token);
+        self.put_property("refreshEndpoint", endpoint);
+        self
+    }
+
+    /// Gives a property a new value under every name by which [`Self::property`] finds it; adds it when there is none.
+    pub fn put_property(&mut self, name: &str, value: &str) {
+        let mut found = false;
+        for (key, old) in &mut self.properties {
+            if key.rsplit(['/', '#', ':']).next().is_some_and(|last| last == name) {
+                value.clone_into(old);
+                found = true;
+            }
+        }
+        if !found {
+            self.properties.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
     /// Writes the address in the standard's form.
     pub fn encode(&self) -> Value {
         let properties: Vec<Value> = self
@@ -156,6 +208,33 @@ mod tests {
             {"name": "https://w3id.org/edc/v0.0.1/ns/baseUrl", "value": "http://sink"}});
         let address = DataAddress::decode(&value).unwrap();
         assert_eq!((address.endpoint_type.as_str(), address.endpoint.as_deref()), ("HttpData", Some("http://sink")));
+    }
+
+    #[test]
+    fn renewal_needs_a_refresh_token_and_a_number_of_seconds() {
+        let plain = DataAddress::bearer(HTTP_PULL, "https://dp.example/flows/1", "T", Some(60));
+        assert_eq!(plain.renewal(), None);
+        let full = plain.clone().renewable("R", "https://dp.example/token/1");
+        let renewal = full.renewal().unwrap();
+        assert_eq!((renewal.refresh_token, renewal.expires_in_s), ("R", 60));
+        assert_eq!(renewal.endpoint, "https://dp.example/token/1");
+        assert!(!format!("{renewal:?}").contains("\"R\""));
+        for (name, value) in [("expiresIn", "soon"), ("expiresIn", "0"), ("refreshToken", "")] {
+            let mut broken = full.clone();
+            broken.put_property(name, value);
+            assert_eq!(broken.renewal(), None, "{name}={value}");
+        }
+        let mut elsewhere = full;
+        elsewhere.properties.retain(|(name, _)| name != "refreshEndpoint");
+        assert_eq!(elsewhere.renewal().unwrap().endpoint, "https://dp.example/flows/1");
+    }
+
+    #[test]
+    fn a_new_token_stands_under_both_names() {
+        let mut address = DataAddress::bearer(HTTP_PULL, "https://dp.example/flows/1", "OLD", None);
+        address.put_property("authorization", "NEW");
+        assert!(!address.encode().to_string().contains("OLD"));
+        assert_eq!(address.encode().to_string().matches("NEW").count(), 2);
     }
 
     #[test]

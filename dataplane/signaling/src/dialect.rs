@@ -132,6 +132,31 @@ pub fn callback_path(process_id: &str, callback: Callback) -> String {
     format!("/transfers/{}/dataflow/{}", utf8_percent_encode(process_id, SEGMENT), callback.as_str())
 }
 
+/// What a data plane asks the control plane to do for the renewal of a token. No part of DPS: the control plane knows DIDs, and
+/// the data plane does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RenewalQuestion {
+    /// Provider: is this JWT the consumer's?
+    Verify,
+    /// Consumer: a JWT of ours for the provider.
+    Sign,
+}
+
+impl RenewalQuestion {
+    /// The last path segment.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Sign => "sign",
+        }
+    }
+}
+
+/// The path of such a question below the control plane's signaling address, the process id percent-encoded.
+pub fn renewal_path(process_id: &str, question: RenewalQuestion) -> String {
+    format!("/transfers/{}/renewal/{}", utf8_percent_encode(process_id, SEGMENT), question.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -27,8 +27,10 @@ mod registration;
 mod state;
 mod usage;
 
-pub use address::{DataAddress, EDC_NAMESPACE};
-pub use dialect::{Callback, Dialect, callback_path, flow_id_given, flow_path, flow_path_id};
+pub use address::{DataAddress, EDC_NAMESPACE, Renewal};
+pub use dialect::{
+    Callback, Dialect, RenewalQuestion, callback_path, flow_id_given, flow_path, flow_path_id, renewal_path,
+};
 pub use error::SignalError;
 pub use message::{
     FlowRequest, PrepareMessage, ResumeMessage, StartMessage, StartedMessage, StatusMessage, SuspendMessage,

@@ -65,6 +65,8 @@ pub struct Config {
     pub control_plane_token: SecretString,
     /// What addresses of partners may be.
     pub partners: Partners,
+    /// Renewal of tokens.
+    pub renewal: Renewal,
     /// Time limits towards sources and partners.
     pub timeouts: Timeouts,
     /// Credentials for sources by name.
@@ -97,6 +99,17 @@ pub struct Partners {
     pub danger_allow_plain_http: bool,
     /// Further trusted authorities, DER.
     pub authorities: Vec<CertificateDer<'static>>,
+}
+
+/// Renewal of tokens while a transfer runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Renewal {
+    /// Partners that the control plane knows by their DIDs get short-lived tokens that they can renew.
+    pub offered: bool,
+    /// Life of such a token, in seconds.
+    pub access_token_seconds: u32,
+    /// A partner's address for a pull must come with a token that can be renewed.
+    pub required: bool,
 }
 
 /// Time limits towards sources and partners.
@@ -205,6 +218,14 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         danger_allow_plain_http: flag(reader, "partners.danger_allow_plain_http"),
         authorities: authorities(reader, "partners.ca_file"),
     };
+    let renewal = Renewal {
+        offered: flag(reader, "renewal.offered"),
+        access_token_seconds: reader.parsed("renewal.access_token_seconds", "a whole number of seconds"),
+        required: flag(reader, "renewal.required"),
+    };
+    if renewal.access_token_seconds == 0 {
+        reader.fault("renewal.access_token_seconds", "must be at least 1");
+    }
     let timeouts = Timeouts {
         connect: seconds(reader, "upstream.connect_timeout_seconds"),
         head: seconds(reader, "upstream.head_timeout_seconds"),
@@ -228,6 +249,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         control_plane_url: control_plane_url?,
         control_plane_token: control_plane_token?,
         partners,
+        renewal,
         timeouts,
         credentials,
         file_roots,

@@ -80,6 +80,17 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "PEM certificates of further authorities that partners' and sources' servers may use.",
     ),
+    setting(
+        "renewal.offered",
+        Some("false"),
+        "Give partners that are known by their DIDs short-lived tokens for pulls, which they renew while the transfer runs.",
+    ),
+    setting("renewal.access_token_seconds", Some("300"), "Life of such a token."),
+    setting(
+        "renewal.required",
+        Some("false"),
+        "Refuse a partner's address for a pull when its token cannot be renewed.",
+    ),
     setting("upstream.connect_timeout_seconds", Some("10"), "Longest wait for a connection to a source or a partner."),
     setting("upstream.head_timeout_seconds", Some("60"), "Longest wait for the head of an answer."),
     setting("upstream.idle_timeout_seconds", Some("60"), "Longest pause inside the body of an answer."),

@@ -18,6 +18,7 @@ pub(crate) use run::{Connection, Run, Ticket};
 pub(crate) use table::FlowTable;
 
 use crate::problem::Problem;
+use crate::renewal::Renewal;
 use crate::source::Source;
 use crate::token::TokenHash;
 
@@ -57,6 +58,8 @@ pub(crate) struct Terms {
     pub(crate) control_plane: Option<String>,
     /// Base address for this flow's callbacks, where the control plane named one.
     pub(crate) callback_address: Option<String>,
+    /// The control plane can verify who the partner is, so that its token can be renewed.
+    pub(crate) renewable: bool,
 }
 
 impl Terms {
@@ -80,14 +83,27 @@ pub(crate) struct Live {
     pub(crate) state: DataFlowState,
     /// The token that we gave to the partner.
     pub(crate) token: Option<Issued>,
+    /// How the partner gets the next one, where it can.
+    pub(crate) renewal: Option<Renewal>,
     /// The address that the partner gave to us.
     pub(crate) address: Option<DataAddress>,
+    /// When the token in that address ends, where it can be renewed; milliseconds since the epoch.
+    pub(crate) address_expires_ms: Option<i64>,
     /// Id of the message that led here: the same message again gets the same answer.
     pub(crate) last_message: Option<String>,
     /// When the flow came here, in milliseconds since the epoch.
     pub(crate) changed_ms: i64,
     /// Present while data may move.
     pub(crate) run: Option<Arc<Run>>,
+}
+
+impl Live {
+    /// The token of ours that the partner shows: the present one, or after a renewal still the one before.
+    pub(crate) fn issued(&self, presented: &str) -> Option<Issued> {
+        let shown = TokenHash::of(presented);
+        let before = self.renewal.as_ref().and_then(Renewal::token_before);
+        [self.token, before].into_iter().flatten().find(|issued| issued.hash.is(&shown))
+    }
 }
 
 /// A token that we gave out.
@@ -108,6 +124,8 @@ pub(crate) struct Flow {
     allowed_until_ms: AtomicI64,
     /// The partner wants its token without `Bearer`.
     pub(crate) raw_token: AtomicBool,
+    /// Somebody is renewing the token of the partner's address.
+    pub(crate) renewing: AtomicBool,
     /// The source, once it was opened.
     source: OnceLock<Arc<Source>>,
     /// The plan's selection, once it was made ready.
@@ -122,6 +140,7 @@ impl Flow {
             gate: tokio::sync::Mutex::new(()),
             allowed_until_ms: AtomicI64::new(i64::MIN),
             raw_token: AtomicBool::new(false),
+            renewing: AtomicBool::new(false),
             source: OnceLock::new(),
             filter: OnceLock::new(),
         }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Flow, Issued, Live, Role, Run, Terms};
+use crate::renewal::RenewalRecord;
 use crate::token::TokenHash;
 
 /// A flow as it is kept over restarts. Our own tokens are kept as hashes; the partner's address is kept as it came.
@@ -26,10 +27,16 @@ pub(crate) struct FlowRecord {
     plan: Option<EnforcementPlan>,
     control_plane: Option<String>,
     callback_address: Option<String>,
+    #[serde(default)]
+    renewable: bool,
     state: String,
     token_hash: Option<String>,
     token_expires_ms: Option<i64>,
+    #[serde(default)]
+    renewal: Option<RenewalRecord>,
     address: Option<Value>,
+    #[serde(default)]
+    address_expires_ms: Option<i64>,
     last_message: Option<String>,
     changed_ms: i64,
 }
@@ -50,10 +57,13 @@ impl FlowRecord {
             plan: terms.plan.clone(),
             control_plane: terms.control_plane.clone(),
             callback_address: terms.callback_address.clone(),
+            renewable: terms.renewable,
             state: live.state.as_wire().to_owned(),
             token_hash: live.token.map(|token| token.hash.to_hex()),
             token_expires_ms: live.token.map(|token| token.expires_ms),
+            renewal: live.renewal.as_ref().map(RenewalRecord::of),
             address: live.address.as_ref().map(DataAddress::encode),
+            address_expires_ms: live.address_expires_ms,
             last_message: live.last_message.clone(),
             changed_ms: live.changed_ms,
         }
@@ -70,7 +80,9 @@ impl FlowRecord {
         let live = Live {
             state,
             token: hash.zip(self.token_expires_ms).map(|(hash, expires_ms)| Issued { hash, expires_ms }),
+            renewal: self.renewal.as_ref().and_then(RenewalRecord::revive),
             address: self.address.as_ref().map(DataAddress::decode).transpose()?,
+            address_expires_ms: self.address_expires_ms,
             last_message: self.last_message,
             changed_ms: self.changed_ms,
             run: moves(self.role, direction, state).then(|| Arc::new(Run::default())),
@@ -88,6 +100,7 @@ impl FlowRecord {
             plan: self.plan,
             control_plane: self.control_plane,
             callback_address: self.callback_address,
+            renewable: self.renewable,
         };
         Ok(Flow::new(terms, live))
     }

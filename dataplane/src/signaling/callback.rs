@@ -91,7 +91,7 @@ async fn attempt_once(plane: &Plane, callback: &Callback) -> Result<StatusCode, 
 }
 
 /// A request to the control plane with the shared secret.
-pub(super) fn control_request(
+pub(crate) fn control_request(
     plane: &Plane,
     method: Method,
     url: &str,
@@ -121,7 +121,7 @@ fn is_final(status: StatusCode, attempt: u32) -> bool {
 }
 
 /// Between one half and one and a half of the pause, so that many waiters do not come together.
-pub(super) fn jittered(pause: Duration) -> Duration {
+pub(crate) fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..1.5))
 }
 

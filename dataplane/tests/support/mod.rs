@@ -52,10 +52,15 @@ pub struct Played {
     handle: actix_web::dev::ServerHandle,
 }
 
-type Answer = Arc<dyn Fn(&HttpRequest) -> HttpResponse + Send + Sync>;
+type Answer = Arc<dyn Fn(&HttpRequest, &[u8]) -> HttpResponse + Send + Sync>;
 
 impl Played {
     pub fn start(answer: impl Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static) -> Self {
+        Self::reading(move |request, _| answer(request))
+    }
+
+    /// A server whose answer depends on the body too.
+    pub fn reading(answer: impl Fn(&HttpRequest, &[u8]) -> HttpResponse + Send + Sync + 'static) -> Self {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let answer: Answer = Arc::new(answer);
         let state = (Arc::clone(&seen), answer);
@@ -72,7 +77,7 @@ impl Played {
                         headers: headers.collect(),
                         body: body.to_vec(),
                     });
-                    state.1(&request)
+                    state.1(&request, &body)
                 }),
             )
         });
@@ -137,7 +142,11 @@ impl World {
         more: &str,
         answer: impl Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static,
     ) -> Self {
-        let control = Played::start(answer);
+        Self::under(Played::start(answer), more).await
+    }
+
+    /// A data plane under this control plane.
+    pub async fn under(control: Played, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("shared")).unwrap();
         let (public, signaling, local) = (free_port(), free_port(), free_port());
