@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ngsi_ld_filter::{Answer, Filter, Representation, Shape, Stream};
-use policy_plan::Selection;
+use policy_plan::{Selection, Stretch};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use serde_json::{Value, json};
@@ -109,8 +109,9 @@ fn own(filter: &Arc<Filter>, body: &[u8], chunk: usize) -> Vec<u8> {
         temporal: false,
         geometry: true,
         context: None,
+        asked: Stretch::ALWAYS,
     };
-    let mut stream = Stream::new(filter, answer).unwrap();
+    let mut stream = Stream::new(filter, answer, 0).unwrap();
     let mut out = Vec::with_capacity(body.len());
     for piece in body.chunks(chunk) {
         stream.push(piece, &mut out).unwrap();

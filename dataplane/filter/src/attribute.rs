@@ -1,15 +1,18 @@
 //! Attributes in all their shapes (ETSI GS CIM 009, 4.5): which of their instances, sub-attributes and members pass.
 
-use policy_plan::Member;
+use std::collections::BTreeSet;
+
+use policy_plan::{Member, PersonalMode};
 
 use crate::entity::Pass;
+use crate::moment::{self, Moments};
 use crate::rules::Rule;
 use crate::scan::{Scan, Scanner, Text, fault};
 use crate::stream::Representation;
-use crate::value::{How, Keyed};
+use crate::value::How;
 
 /// The kinds of attributes, as a document names them.
-const KINDS: [&[u8]; 9] = [
+pub(crate) const KINDS: [&[u8]; 9] = [
     b"Property",
     b"GeoProperty",
     b"Relationship",
@@ -23,28 +26,28 @@ const KINDS: [&[u8]; 9] = [
 
 /// How a member that holds the value is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Held {
+pub(crate) enum Kept {
     Plain,
     Target,
     Languages,
 }
 
 /// Members that hold a value: name, the kind that may have it, treatment, and whether it is one of a temporal list.
-const VALUES: &[(&[u8], &[u8], Held, bool)] = &[
-    (b"value", b"Property", Held::Plain, false),
-    (b"values", b"Property", Held::Plain, true),
-    (b"object", b"Relationship", Held::Target, false),
-    (b"objects", b"Relationship", Held::Target, true),
-    (b"languageMap", b"LanguageProperty", Held::Languages, false),
-    (b"languageMaps", b"LanguageProperty", Held::Languages, true),
-    (b"vocab", b"VocabProperty", Held::Plain, false),
-    (b"vocabs", b"VocabProperty", Held::Plain, true),
-    (b"json", b"JsonProperty", Held::Plain, false),
-    (b"jsons", b"JsonProperty", Held::Plain, true),
-    (b"valueList", b"ListProperty", Held::Plain, false),
-    (b"valueLists", b"ListProperty", Held::Plain, true),
-    (b"objectList", b"ListRelationship", Held::Target, false),
-    (b"objectLists", b"ListRelationship", Held::Target, true),
+pub(crate) const VALUES: &[(&[u8], &[u8], Kept, bool)] = &[
+    (b"value", b"Property", Kept::Plain, false),
+    (b"values", b"Property", Kept::Plain, true),
+    (b"object", b"Relationship", Kept::Target, false),
+    (b"objects", b"Relationship", Kept::Target, true),
+    (b"languageMap", b"LanguageProperty", Kept::Languages, false),
+    (b"languageMaps", b"LanguageProperty", Kept::Languages, true),
+    (b"vocab", b"VocabProperty", Kept::Plain, false),
+    (b"vocabs", b"VocabProperty", Kept::Plain, true),
+    (b"json", b"JsonProperty", Kept::Plain, false),
+    (b"jsons", b"JsonProperty", Kept::Plain, true),
+    (b"valueList", b"ListProperty", Kept::Plain, false),
+    (b"valueLists", b"ListProperty", Kept::Plain, true),
+    (b"objectList", b"ListRelationship", Kept::Target, false),
+    (b"objectLists", b"ListRelationship", Kept::Target, true),
 ];
 
 /// What an object in the place of an attribute is.
@@ -58,28 +61,75 @@ enum Form<'a> {
     Bare,
 }
 
-impl Pass<'_> {
-    /// Writes what passes of an attribute's value. `false` when nothing does; what was written is to be removed then.
-    pub(crate) fn attribute(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, rule: &Rule) -> Scan<bool> {
-        if scanner.peek()? != b'[' {
-            return self.instance(scanner, out, rule);
+/// What holds for one attribute of one entity.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case<'c> {
+    rule: &'c Rule,
+    /// The moments that may be shown; `None` where time says nothing.
+    moments: Option<Moments<'c>>,
+    /// Instances must say when they were observed. An attribute of an attribute may leave that to its attribute.
+    dated: bool,
+    /// It is about a person, and its values become pseudonyms.
+    veiled: bool,
+}
+
+impl Case<'_> {
+    /// Whether the attribute must say when it was observed.
+    pub(crate) fn is_dated(self) -> bool {
+        self.dated
+    }
+}
+
+impl<'f> Pass<'f> {
+    /// What holds for the attribute of a rule; `None` when it does not pass at all.
+    pub(crate) fn case(&self, rule: &'f Rule) -> Option<Case<'f>> {
+        let veiled = self.veiled(rule.name)?;
+        let moments = self.moments.filter(|_| !rule.timeless);
+        Some(Case { rule, moments, dated: moments.is_some(), veiled })
+    }
+
+    /// Whether the values of an attribute become pseudonyms because it is personal; `None` when it is removed.
+    fn veiled(&self, number: u32) -> Option<bool> {
+        if !self.personal.contains(&number) {
+            return Some(false);
         }
-        if self.representation == Representation::Simplified && !rule.veils() && self.how(rule) == How::Same {
+        let mode = self.filter.selection.personal.as_ref().map(|personal| personal.mode);
+        (mode == Some(PersonalMode::Pseudonymise)).then_some(true)
+    }
+
+    /// Writes what passes of an attribute's value. `false` when nothing does; what was written is to be removed then.
+    pub(crate) fn attribute(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, case: Case<'_>) -> Scan<bool> {
+        if scanner.peek()? != b'[' {
+            return self.instance(scanner, out, case);
+        }
+        if self.representation == Representation::Simplified
+            && !case.rule.veils()
+            && !case.dated
+            && self.how(case) == How::Same
+        {
             let probe = *scanner;
             if !holds_kind(probe)? {
                 return self.filter.value(scanner, out, How::Same);
             }
         }
+        let hidden = match case.moments {
+            Some(moments) => hidden(&moments, *scanner)?,
+            None => Vec::new(),
+        };
         let begin = out.len();
         out.push(b'[');
-        let (mut kept, mut seen) = (0_usize, false);
+        let (mut kept, mut place) = (0_usize, 0_usize);
         scanner.array(|scanner| {
-            seen = true;
+            let passed_by = hidden.get(place).is_some_and(|hidden| *hidden);
+            place += 1;
+            if passed_by {
+                return scanner.value().map(|_| ());
+            }
             let mark = out.len();
             if kept > 0 {
                 out.push(b',');
             }
-            if self.instance(scanner, out, rule)? {
+            if self.instance(scanner, out, case)? {
                 kept += 1;
             } else {
                 out.truncate(mark);
@@ -87,33 +137,39 @@ impl Pass<'_> {
             Ok(())
         })?;
         out.push(b']');
+        let seen = place > 0;
         if seen && kept == 0 {
             out.truncate(begin);
         }
-        Ok(kept > 0 || !seen)
+        Ok(kept > 0 || !seen && !case.dated)
     }
 
     /// One instance, or a bare value.
-    fn instance(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, rule: &Rule) -> Scan<bool> {
+    fn instance(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, case: Case<'_>) -> Scan<bool> {
         let form = if scanner.peek()? == b'{' { self.form(*scanner)? } else { Form::Bare };
         match form {
-            Form::Instance(kind) => self.members(scanner, out, rule, kind),
-            Form::Datasets => self.datasets(scanner, out, rule),
+            Form::Instance(kind) => self.members(scanner, out, case, kind),
+            // Nobody knows when these were observed.
+            Form::Datasets | Form::Bare if case.dated => {
+                scanner.value()?;
+                Ok(false)
+            }
+            Form::Datasets => self.datasets(scanner, out, case),
             // A normalized answer has no bare values: this is something that we do not know.
             Form::Bare if self.representation == Representation::Normalized => {
                 scanner.value()?;
                 Ok(false)
             }
-            Form::Bare if !rule.admits_dataset(b"@none") => {
+            Form::Bare if !case.rule.admits_dataset(b"@none") => {
                 scanner.value()?;
                 Ok(false)
             }
-            Form::Bare => self.filter.value(scanner, out, self.how(rule)),
+            Form::Bare => self.filter.value(scanner, out, self.how(case)),
         }
     }
 
-    fn how(&self, rule: &Rule) -> How {
-        if rule.pseudonym {
+    fn how(&self, case: Case<'_>) -> How {
+        if case.rule.pseudonym || case.veiled {
             return How::Pseudonym;
         }
         self.filter.selection.coordinate_decimals.map_or(How::Same, How::Coarse)
@@ -162,11 +218,11 @@ impl Pass<'_> {
     }
 
     /// An instance with members.
-    fn members(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, rule: &Rule, kind: Option<&[u8]>) -> Scan<bool> {
+    fn members(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, case: Case<'_>, kind: Option<&[u8]>) -> Scan<bool> {
         out.push(b'{');
         let begin = out.len();
-        let (mut typed, mut held, mut shown) = (false, false, true);
-        let (mut dataset, mut language) = (None, None);
+        let (mut typed, mut held, mut shown, mut dated) = (false, false, true, !case.dated);
+        let (mut dataset, mut language, mut observed) = (None, None, false);
         scanner.object(|scanner, key| {
             let name = key.decoded()?;
             match &*name {
@@ -195,7 +251,9 @@ impl Pass<'_> {
                         shown &= !std::mem::replace(&mut held, true);
                         put_key(out, begin, key);
                         let place = kind == Some(b"GeoProperty");
-                        shown &= self.held(scanner, out, rule, *treatment, *temporal, place)?;
+                        shown &= self.held(scanner, out, case, *treatment, *temporal, place)?;
+                        // Each of a list has its own moment.
+                        dated |= *temporal;
                         return Ok(());
                     }
                     if let Some(member) = Member::named(name) {
@@ -203,21 +261,27 @@ impl Pass<'_> {
                         if member == Member::Lang {
                             language = Some(plain_text(raw)?);
                         }
+                        if let (Member::ObservedAt, Some(moments)) = (member, case.moments) {
+                            let fits = moments.shown(&plain_text(raw)?).is_some();
+                            // Said twice: either may be meant.
+                            shown &= fits && !std::mem::replace(&mut observed, true);
+                            dated = true;
+                        }
                         // Anything but a text would be a sub-attribute of this name.
                         if self.filter.shows(member) && raw.first() == Some(&b'"') {
-                            put_key(out, begin, key);
-                            out.extend_from_slice(raw);
+                            put_moment(out, begin, key, member, raw, case.moments)?;
                         }
                         return Ok(());
                     }
-                    self.sub_attribute(scanner, out, begin, key, name, rule)
+                    self.sub_attribute(scanner, out, begin, key, name, case)
                 }
             }
         })?;
         out.push(b'}');
+        let named = dataset.is_some() && case.veiled && case.rule.dataset_ids.is_none();
         let dataset = dataset.unwrap_or_else(|| b"@none".to_vec());
-        let spoken = language.is_none_or(|tag| rule.admits_language(&tag));
-        Ok(shown && held && spoken && rule.admits_dataset(&dataset))
+        let spoken = language.is_none_or(|tag| case.rule.admits_language(&tag));
+        Ok(shown && held && dated && spoken && !named && case.rule.admits_dataset(&dataset))
     }
 
     fn sub_attribute(
@@ -227,16 +291,16 @@ impl Pass<'_> {
         begin: usize,
         key: Text<'_>,
         name: &[u8],
-        rule: &Rule,
+        case: Case<'_>,
     ) -> Scan<()> {
-        let admitted = self.names.number(name).is_some_and(|number| rule.sub_attributes.contains(&number));
-        if !admitted {
-            return scanner.value().map(|_| ());
-        }
+        let number = self.names.number(name).filter(|number| case.rule.sub_attributes.contains(number));
+        let veiled = number.and_then(|number| self.veiled(number)).filter(|_| !case.veiled);
+        let Some(veiled) = veiled else { return scanner.value().map(|_| ()) };
         let mark = out.len();
         put_key(out, begin, key);
         // An attribute of an attribute has none of its own that pass.
-        if !self.attribute(scanner, out, &Rule::default())? {
+        let inner = Case { rule: &Rule::default(), moments: case.moments, dated: false, veiled };
+        if !self.attribute(scanner, out, inner)? {
             out.truncate(mark);
         }
         Ok(())
@@ -247,42 +311,95 @@ impl Pass<'_> {
         &self,
         scanner: &mut Scanner<'_>,
         out: &mut Vec<u8>,
-        rule: &Rule,
-        held: Held,
+        case: Case<'_>,
+        kept: Kept,
         temporal: bool,
         place: bool,
     ) -> Scan<bool> {
-        if held == Held::Languages && rule.languages.is_some() {
+        if kept == Kept::Languages && case.rule.languages.is_some() {
             if temporal || scanner.peek()? != b'{' {
                 scanner.value()?;
                 return Ok(false);
             }
-            return self.languages(scanner, out, rule);
+            return self.languages(scanner, out, case);
         }
-        let how = match (held, self.how(rule)) {
-            (_, How::Pseudonym) if temporal => How::First(Keyed::Value),
+        let how = match (kept, self.how(case)) {
+            // Links between pseudonyms still fit.
+            (Kept::Target, How::Pseudonym) if case.veiled && !case.rule.pseudonym => How::Id,
             (_, How::Pseudonym) => How::Pseudonym,
-            (Held::Target, _) if self.filter.selection.pseudonymous_ids && temporal => How::First(Keyed::Id),
-            (Held::Target, _) if self.filter.selection.pseudonymous_ids => How::Id,
-            (Held::Target, _) => How::Same,
-            (_, How::Coarse(decimals)) if place => How::Place(decimals, temporal),
+            (Kept::Target, _) if self.filter.selection.pseudonymous_ids => How::Id,
+            (Kept::Target, _) => How::Same,
+            (_, How::Coarse(decimals)) if place => How::Place(decimals),
             (_, how) => how,
         };
+        if temporal && (how != How::Same || case.moments.is_some()) {
+            return self.series(scanner, out, how, case.moments);
+        }
         self.filter.value(scanner, out, how)
     }
 
-    fn languages(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, rule: &Rule) -> Scan<bool> {
-        self.chosen(scanner, out, |tag| rule.admits_language(tag), self.how(rule))
+    /// A list of pairs of a value and its time.
+    fn series(
+        &self,
+        scanner: &mut Scanner<'_>,
+        out: &mut Vec<u8>,
+        how: How,
+        moments: Option<Moments<'_>>,
+    ) -> Scan<bool> {
+        let Some(pairs) = moment::pairs(*scanner)? else {
+            scanner.value()?;
+            return Ok(false);
+        };
+        let chosen = moments.map(|moments| moments.chosen(&pairs));
+        let (mut place, mut shown) = (0_usize, true);
+        out.push(b'[');
+        let begin = out.len();
+        scanner.array(|scanner| {
+            let pair = place;
+            place += 1;
+            if chosen.as_ref().is_some_and(|chosen| chosen.get(pair) != Some(&true)) {
+                return scanner.value().map(|_| ());
+            }
+            if out.len() > begin {
+                out.push(b',');
+            }
+            out.push(b'[');
+            let mut second = false;
+            scanner.array(|scanner| {
+                if !std::mem::replace(&mut second, true) {
+                    shown &= self.filter.value(scanner, out, how)?;
+                    return Ok(());
+                }
+                out.push(b',');
+                let raw = scanner.value()?;
+                match (moments, pairs.get(pair)) {
+                    (Some(moments), Some((_, Some(ms)))) => moments.write(*ms, raw, out),
+                    _ => out.extend_from_slice(raw),
+                }
+                Ok(())
+            })?;
+            out.push(b']');
+            Ok(())
+        })?;
+        let kept = out.len() > begin;
+        out.push(b']');
+        Ok(shown && (kept || moments.is_none()))
+    }
+
+    fn languages(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, case: Case<'_>) -> Scan<bool> {
+        self.chosen(scanner, out, |tag| case.rule.admits_language(tag), self.how(case))
     }
 
     /// `{"dataset": {"@none": 50, "urn:ds": 52}}`.
-    fn datasets(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, rule: &Rule) -> Scan<bool> {
+    fn datasets(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, case: Case<'_>) -> Scan<bool> {
         let mut kept = false;
         out.push(b'{');
         scanner.object(|scanner, key| {
             key.write(out);
             out.push(b':');
-            kept = self.chosen(scanner, out, |id| rule.admits_dataset(id), self.how(rule))?;
+            let unnamed = case.veiled && case.rule.dataset_ids.is_none();
+            let admits = |id: &[u8]| case.rule.admits_dataset(id) && (!unnamed || id == b"@none");
+            kept = self.chosen(scanner, out, admits, self.how(case))?;
             Ok(())
         })?;
         out.push(b'}');
@@ -312,6 +429,46 @@ impl Pass<'_> {
         out.push(b'}');
         Ok(shown && kept)
     }
+}
+
+/// Which instances of an array stand back: those that another one of their period stands for.
+fn hidden(moments: &Moments<'_>, array: Scanner<'_>) -> Scan<Vec<bool>> {
+    if !moments.is_coarse() {
+        return Ok(Vec::new());
+    }
+    let instances = moment::instances(array)?;
+    let chosen = moments.chosen(&instances);
+    let mut undated = BTreeSet::new();
+    let dated = instances.iter().zip(chosen);
+    Ok(dated.map(|((series, ms), chosen)| if ms.is_some() { !chosen } else { !undated.insert(series) }).collect())
+}
+
+/// Writes a member that is no value. One that is a time is shown as exactly as the time of a value, and not at all outside of
+/// what is shown.
+pub(crate) fn put_moment(
+    out: &mut Vec<u8>,
+    begin: usize,
+    key: Text<'_>,
+    member: Member,
+    raw: &[u8],
+    moments: Option<Moments<'_>>,
+) -> Scan<()> {
+    let time = matches!(
+        member,
+        Member::ObservedAt | Member::CreatedAt | Member::ModifiedAt | Member::DeletedAt | Member::ExpiresAt
+    );
+    let Some(moments) = moments.filter(|_| time) else {
+        put_key(out, begin, key);
+        out.extend_from_slice(raw);
+        return Ok(());
+    };
+    let text = plain_text(raw)?;
+    let ms = if member == Member::ExpiresAt { moment::moment(&text) } else { moments.shown(&text) };
+    if let Some(ms) = ms {
+        put_key(out, begin, key);
+        moments.write(ms, raw, out);
+    }
+    Ok(())
 }
 
 /// Whether an array holds an object that names a kind of attribute.
@@ -352,7 +509,7 @@ fn plain_text(raw: &[u8]) -> Scan<Vec<u8>> {
 }
 
 /// Whether an attribute of this kind may hold its value in a member for `fits`.
-fn kind_fits(kind: Option<&[u8]>, fits: &[u8]) -> bool {
+pub(crate) fn kind_fits(kind: Option<&[u8]>, fits: &[u8]) -> bool {
     match kind {
         None => true,
         Some(b"GeoProperty") => fits == b"Property",

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use policy_plan::Member;
 
-use crate::attribute::put_key;
+use crate::attribute::{put_key, put_moment};
+use crate::moment::Moments;
 use crate::names::Names;
 use crate::rules::Filter;
 use crate::scan::{Scan, Scanner, Text, fault};
@@ -21,6 +22,10 @@ pub(crate) struct Pass<'f> {
     pub(crate) temporal: bool,
     /// The `geometry` of a feature is that of an attribute that passes whole.
     pub(crate) geometry: bool,
+    /// The moments that may be shown, where the selection says which.
+    pub(crate) moments: Option<Moments<'f>>,
+    /// The attributes that are personal in an entity like this one.
+    pub(crate) personal: &'f [u32],
 }
 
 /// What was found in an entity.
@@ -30,20 +35,32 @@ pub(crate) struct Found {
     kind: Option<bool>,
     /// Where the `@context` stands.
     pub(crate) context: Option<Range<usize>>,
+    /// Where attributes stand that conditions speak of.
+    pub(crate) watched: Vec<(u32, Range<usize>)>,
+    /// Its types, where the selection says what is personal.
+    pub(crate) kinds: Vec<u32>,
+    /// It has a type of which nobody said what is personal.
+    unmarked: bool,
+    /// Attributes that passed and have a moment.
+    dated: Vec<u32>,
 }
 
 impl Found {
-    /// Whether the entity is shown. One without id or type is not.
-    pub(crate) fn admitted(&self) -> bool {
-        self.id == Some(true) && self.kind == Some(true)
+    /// Whether the entity is shown, as far as its conditions are not asked. One without id or type is not, and where
+    /// moments matter, neither is one that has none that are shown.
+    pub(crate) fn admitted(&self, pass: &Pass<'_>) -> bool {
+        self.id == Some(true)
+            && self.kind == Some(true)
+            && !self.unmarked
+            && (pass.moments.is_none() || !self.dated.is_empty())
     }
 
     fn denied(&self) -> bool {
-        self.id == Some(false) || self.kind == Some(false)
+        self.id == Some(false) || self.kind == Some(false) || self.unmarked
     }
 }
 
-impl Pass<'_> {
+impl<'f> Pass<'f> {
     /// Writes what passes of an entity. What was written is to be removed unless the entity is admitted.
     pub(crate) fn entity(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Scan<Found> {
         let mut found = Found::default();
@@ -115,13 +132,22 @@ impl Pass<'_> {
                 }
                 // The rest of what is dropped anyway is only passed over.
                 _ if found.denied() => scanner.value().map(|_| ()),
-                name => self.member(scanner, out, begin, key, name),
+                name => {
+                    let number = self.names.number(name);
+                    let conditions = self.filter.conditions.as_ref();
+                    let watched = number.filter(|number| conditions.is_some_and(|c| c.watched.contains(number)));
+                    let from = scanner.at();
+                    self.member(scanner, out, begin, key, name, number, found)?;
+                    found.watched.extend(watched.map(|number| (number, from..scanner.at())));
+                    Ok(())
+                }
             }
         })?;
         out.push(b'}');
         Ok(())
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the state of one walk over an entity")]
     fn member(
         &self,
         scanner: &mut Scanner<'_>,
@@ -129,24 +155,30 @@ impl Pass<'_> {
         begin: usize,
         key: Text<'_>,
         name: &[u8],
+        number: Option<u32>,
+        found: &mut Found,
     ) -> Scan<()> {
         let own = matches!(name, b"scope" | b"createdAt" | b"modifiedAt" | b"deletedAt" | b"expiresAt");
         if let Some(member) = Member::named(name).filter(|_| own) {
             let raw = scanner.value()?;
             // A scope may be a list, and in temporal answers a list of instances; times are texts.
             if self.filter.shows(member) && (member == Member::Scope || raw.first() == Some(&b'"')) {
-                put_key(out, begin, key);
-                out.extend_from_slice(raw);
+                put_moment(out, begin, key, member, raw, self.moments)?;
             }
             return Ok(());
         }
-        let Some(rule) = self.names.number(name).and_then(|number| self.filter.attribute(number)) else {
+        let case = number.and_then(|number| self.filter.attribute(number)).and_then(|rule| self.case(rule));
+        let (Some(case), Some(number)) = (case, number) else { return scanner.value().map(|_| ()) };
+        if case.is_dated() && found.dated.contains(&number) {
+            // Said twice, so that a period could show two values.
             return scanner.value().map(|_| ());
-        };
+        }
         let mark = out.len();
         put_key(out, begin, key);
-        if !self.attribute(scanner, out, rule)? {
+        if !self.attribute(scanner, out, case)? {
             out.truncate(mark);
+        } else if case.is_dated() {
+            found.dated.push(number);
         }
         Ok(())
     }
@@ -185,12 +217,21 @@ impl Pass<'_> {
             return fault("answer_ambiguous", "the answer has an entity whose type is said twice");
         }
         put_key(out, begin, key);
-        let admits = |text: Text<'_>| -> Scan<bool> {
-            Ok(self.names.number(&text.decoded()?).is_some_and(|number| self.filter.is_type(number)))
+        let marking = self.filter.selection.personal.is_some();
+        let mut admits = |text: Text<'_>| -> Scan<bool> {
+            let number = self.names.number(&text.decoded()?);
+            if marking {
+                match number.filter(|number| self.filter.is_marked(*number)) {
+                    Some(number) => found.kinds.push(number),
+                    None => found.unmarked = true,
+                }
+            }
+            Ok(number.is_some_and(|number| self.filter.is_type(number)))
         };
         if scanner.peek()? == b'"' {
             let text = scanner.string()?;
-            found.kind = Some(admits(text)?);
+            let admitted = admits(text)?;
+            found.kind = Some(admitted);
             text.write(out);
             return Ok(());
         }

@@ -6,7 +6,7 @@ use policy_plan::Refusal;
 pub(crate) const CONTEXT_RELATION: &str = "http://www.w3.org/ns/json-ld#context";
 
 /// The one media type that the broker is asked for.
-pub(crate) fn accept(given: Option<&str>, temporal: bool, single: bool) -> Result<&'static str, Refusal> {
+pub(crate) fn accept(given: Option<&str>, temporal: bool, single: bool, csv: bool) -> Result<&'static str, Refusal> {
     let Some(given) = given.filter(|given| !given.trim().is_empty()) else { return Ok("application/json") };
     for item in given.split(',') {
         let mut parts = item.split(';').map(str::trim);
@@ -19,6 +19,7 @@ pub(crate) fn accept(given: Option<&str>, temporal: bool, single: bool) -> Resul
             "application/ld+json" => return Ok("application/ld+json"),
             "application/geo+json" if !temporal => return Ok("application/geo+json"),
             "application/x-ndjson" if !single => return Ok("application/x-ndjson"),
+            "text/csv" if !single && csv => return Ok("text/csv"),
             "application/ndjson" if !single => return Ok("application/ndjson"),
             _ => {}
         }

@@ -6,15 +6,20 @@
 //!
 //! The crate is pure: bytes in, bytes out. One entity at a time is in memory, up to the selection's limit.
 
+mod area;
 mod attribute;
+mod condition;
 mod entity;
 mod head;
+mod moment;
 mod names;
+mod narrow;
 mod request;
 mod rules;
 mod scan;
 mod search;
 mod stream;
+mod table;
 mod value;
 
 pub use request::{Asked, Upstream};

@@ -172,6 +172,18 @@ impl Names {
         }
     }
 
+    /// A short spelling of a whole name, of letters, digits, `_` and `-`; `None` when there is none.
+    pub(crate) fn short(&self, iri: &str) -> Option<String> {
+        let terms = self.terms.iter().filter(|(_, known)| *known == iri).map(|(term, _)| term.as_str());
+        let core = CORE_TERMS.iter().copied().filter(|term| iri.strip_prefix(CORE) == Some(*term));
+        let mut spellings = terms.chain(core).chain(iri.strip_prefix(DEFAULT));
+        let plain = |term: &str| {
+            term.starts_with(|first: char| first.is_ascii_alphabetic())
+                && term.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        };
+        spellings.find(|term| plain(term) && self.expand(term) == iri).map(str::to_owned)
+    }
+
     /// The number of the name that is written so.
     #[inline]
     pub(crate) fn number(&self, spelling: &[u8]) -> Option<u32> {

@@ -3,11 +3,12 @@
 //! Whatever is not known is refused. What goes to the broker is written anew from what was understood, under a context that
 //! the selection lists, so that both read the same.
 
-use policy_plan::{Member, Refusal};
+use policy_plan::{Member, Refusal, Stretch};
 
 use crate::Fault;
 use crate::head::{CONTEXT_RELATION, accept, contexts};
 use crate::names::{Names, is_core};
+use crate::narrow;
 use crate::rules::Filter;
 use crate::scan::Halt;
 use crate::search::{self, Denied};
@@ -29,6 +30,8 @@ pub struct Asked<'a> {
     pub accept: Option<&'a str>,
     /// The `Link` header; several are joined by commas.
     pub link: Option<&'a str>,
+    /// The present moment in milliseconds since the epoch.
+    pub now_ms: i64,
 }
 
 /// A request as it goes to the broker, and what its answer is to be.
@@ -44,6 +47,11 @@ pub struct Upstream {
     pub single: bool,
     /// Whether the number of results may be told.
     pub count: bool,
+    /// Parameters of `query` that the caller did not give so, with what it gave: links to other pages show the latter.
+    pub changed: Vec<(String, Option<String>)>,
+    /// Whether an answer must have all that was asked for, since the last value of a period stands for it.
+    pub whole: bool,
+    asked: Stretch,
     representation: Representation,
     temporal: bool,
     geometry: bool,
@@ -71,6 +79,7 @@ impl Upstream {
             ("application/geo+json", true) => Shape::Feature,
             ("application/geo+json", false) => Shape::Features,
             ("application/x-ndjson" | "application/ndjson", false) => Shape::Lines,
+            ("text/csv", false) if self.accept == "text/csv" => Shape::Csv,
             _ => {
                 return Err(not(
                     "content_type_not_understood",
@@ -88,6 +97,7 @@ impl Upstream {
             temporal: self.temporal,
             geometry: self.geometry,
             context: contexts.into_iter().next(),
+            asked: self.asked,
         })
     }
 }
@@ -156,16 +166,22 @@ impl Filter {
             reading.parameter(name, value)?;
         }
         reading.settle()?;
-        let accept = accept(asked.accept, temporal, id.is_some())?;
+        let accept = accept(asked.accept, temporal, id.is_some(), self.csv_reads())?;
         if !reading.single && !reading.typed {
             query.push(("type".to_owned(), self.selection.types.join(",")));
         }
         if let (false, false, Some(ids)) = (reading.single, reading.identified, &self.selection.ids) {
             query.push(("idPattern".to_owned(), id_pattern(ids)));
         }
+        let given = query.clone();
+        narrow::by_conditions(self, &reading.names, reading.single, &mut query)?;
+        let moments = if temporal { narrow::by_moments(self, asked.now_ms, &mut query)? } else { Stretch::ALWAYS };
         let place = reading.geometry_property.as_deref().unwrap_or("location");
         let geometry = search::searchable(self, &reading.names, place).is_ok();
         Ok(Upstream {
+            changed: narrow::changed(&given, &query),
+            whole: self.selection.time.as_ref().is_some_and(|time| time.resolution_seconds.is_some()),
+            asked: moments,
             query,
             accept,
             link: format!("<{context}>; rel=\"{CONTEXT_RELATION}\"; type=\"application/ld+json\""),
@@ -252,7 +268,7 @@ impl Reading<'_> {
             }
             "count" | "local" if matches!(value, "true" | "false") => {
                 self.count |= name == "count" && value == "true";
-                if self.count && self.filter.selection.ids.is_some() {
+                if self.count && self.filter.removes_entities() {
                     return Err(not_admitted(name));
                 }
                 Ok(())
@@ -293,7 +309,10 @@ impl Reading<'_> {
         }
         if self.time_query || self.time_property.is_some() {
             let name = self.time_property.as_deref().unwrap_or("observedAt");
-            let time = matches!(name, "observedAt" | "createdAt" | "modifiedAt" | "deletedAt");
+            let time = match self.filter.selection.time {
+                Some(_) => name == "observedAt",
+                None => matches!(name, "observedAt" | "createdAt" | "modifiedAt" | "deletedAt"),
+            };
             let shown = Member::named(name.as_bytes()).is_some_and(|member| self.filter.shows(member));
             if !time || !shown {
                 return Err(not_admitted("timeproperty"));
@@ -303,6 +322,12 @@ impl Reading<'_> {
             return Err(refusal(
                 "representation_not_admitted",
                 "simplified answers do not tell ids from other texts, and ids are pseudonyms",
+            ));
+        }
+        if self.representation == Representation::Simplified && self.filter.selection.time.is_some() {
+            return Err(refusal(
+                "representation_not_admitted",
+                "simplified answers do not tell when something was observed, and only some moments are shown",
             ));
         }
         Ok(())
@@ -332,8 +357,8 @@ impl Reading<'_> {
 
     /// The same where entities without the attribute are left out, which would tell of instances that are not shown.
     fn present(&self, name: &str) -> Result<(), Refusal> {
-        let rule = self.names.number(name.as_bytes()).and_then(|number| self.filter.attribute(number));
-        match rule {
+        let number = self.names.number(name.as_bytes()).filter(|number| !self.filter.is_personal(*number));
+        match number.and_then(|number| self.filter.attribute(number)) {
             Some(rule) if rule.languages.is_none() && rule.dataset_ids.is_none() => Ok(()),
             _ => Err(self.hidden("attribute", name)),
         }
@@ -450,11 +475,11 @@ fn plain(name: &str, value: &str, more: &str) -> Result<(), Refusal> {
     Err(refusal("query_not_admitted", &format!("the query parameter `{name}` has a value that is not admitted")))
 }
 
-fn not_admitted(name: &str) -> Refusal {
+pub(crate) fn not_admitted(name: &str) -> Refusal {
     refusal("query_not_admitted", &format!("the query parameter `{}` is not admitted so", shown(name)))
 }
 
-fn refusal(code: &'static str, message: &str) -> Refusal {
+pub(crate) fn refusal(code: &'static str, message: &str) -> Refusal {
     Refusal { code, message: message.to_owned(), rule: None, fact: None }
 }
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
-use policy_plan::{AttributeRule, Member, Selection};
+use policy_plan::{AttributeRule, Member, Part, Query, Selection, Stretch};
 use sha2::Sha256;
 
 use crate::Fault;
+use crate::condition::Conditions;
+use crate::moment::Moments;
 use crate::names::{Names, is_core};
 use crate::scan::{Halt, Scan, fault};
 
@@ -20,16 +22,20 @@ pub struct Filter {
     /// The names under each listed context alone, and under the core context alone at the end.
     single: Vec<Arc<Names>>,
     key: Option<[u8; 32]>,
+    pub(crate) conditions: Option<Conditions>,
+    /// The types that are marked, and the personal attributes of each.
+    marked: Vec<(u32, Vec<u32>)>,
 }
 
 /// What of an attribute passes.
 #[derive(Debug, Default)]
 pub(crate) struct Rule {
-    name: u32,
+    pub(crate) name: u32,
     pub(crate) sub_attributes: Vec<u32>,
     pub(crate) languages: Option<Vec<String>>,
     pub(crate) dataset_ids: Option<Vec<String>>,
     pub(crate) pseudonym: bool,
+    pub(crate) timeless: bool,
 }
 
 impl Rule {
@@ -56,9 +62,6 @@ impl Filter {
     pub fn new(selection: Selection) -> Result<Self, Fault> {
         let unusable = |message: String| Fault { code: "selection_not_usable", message };
         selection.check().map_err(|(member, why)| unusable(format!("`{member}` of the selection {why}")))?;
-        if selection.rows.is_some() || selection.time.is_some() || selection.personal.is_some() {
-            return Err(unusable("this data plane cannot enforce `rows`, `time` and `personal`".to_owned()));
-        }
         let key = selection.pseudonym_key.as_ref().and_then(policy_plan::PseudonymKey::bytes);
         if selection.needs_key() && key.is_none() {
             return Err(unusable("the selection wants pseudonyms and has no key for them".to_owned()));
@@ -66,25 +69,36 @@ impl Filter {
         let mut known: Vec<String> = selection.types.clone();
         let attributes = selection.attributes.iter();
         known.extend(attributes.flat_map(|rule| std::iter::once(&rule.name).chain(&rule.sub_attributes)).cloned());
+        known.extend(spoken_of(&selection).map_err(unusable)?);
         known.sort_unstable();
         known.dedup();
+        let number = |iri: &str| place(&known, iri);
+        let conditions = selection.rows.as_ref().map(|rows| Conditions::new(rows, number)).transpose();
+        let conditions = conditions.map_err(|why| unusable(format!("`rows` of the selection: {why}")))?;
+        let marking = selection.personal.iter().flat_map(|personal| &personal.marking);
+        let marked = marking
+            .filter_map(|(kind, marking)| {
+                Some((number(kind)?, marking.personal.iter().filter_map(|name| number(name)).collect()))
+            })
+            .collect();
         let rules = selection.attributes.iter().map(|rule| Self::rule(rule, &known)).collect();
         let mut single: Vec<Arc<Names>> = Vec::new();
         for context in &selection.contexts {
             single.push(Arc::new(Names::new(std::iter::once(context), &known)));
         }
         single.push(Arc::new(Names::new(std::iter::empty(), &known)));
-        Ok(Self { selection, known, rules, single, key })
+        Ok(Self { selection, known, rules, single, key, conditions, marked })
     }
 
     fn rule(rule: &AttributeRule, known: &[String]) -> Rule {
-        let number = |iri: &String| known.binary_search(iri).ok().and_then(|place| u32::try_from(place).ok());
+        let number = |iri: &String| place(known, iri);
         Rule {
             name: number(&rule.name).unwrap_or(u32::MAX),
             sub_attributes: rule.sub_attributes.iter().filter_map(number).collect(),
             languages: rule.languages.clone(),
             dataset_ids: rule.dataset_ids.clone(),
             pseudonym: rule.pseudonym,
+            timeless: rule.timeless,
         }
     }
 
@@ -137,6 +151,40 @@ impl Filter {
         name.is_some_and(|name| self.selection.types.contains(name))
     }
 
+    /// Whether the type with this number is marked as to what is personal.
+    pub(crate) fn is_marked(&self, number: u32) -> bool {
+        self.marked.iter().any(|(kind, _)| *kind == number)
+    }
+
+    /// The personal attributes of an entity of these types, by their numbers.
+    pub(crate) fn personal(&self, kinds: &[u32]) -> Vec<u32> {
+        let of = self.marked.iter().filter(|(kind, _)| kinds.contains(kind));
+        of.flat_map(|(_, attributes)| attributes).copied().collect()
+    }
+
+    /// Whether the attribute is personal in entities of any type.
+    pub(crate) fn is_personal(&self, number: u32) -> bool {
+        self.marked.iter().any(|(_, attributes)| attributes.contains(&number))
+    }
+
+    /// The moments that an answer may show, where the selection says which; `asked` is what the request wants of them.
+    pub(crate) fn moments(&self, asked: Stretch, now_ms: i64) -> Option<Moments<'_>> {
+        self.selection.time.as_ref().map(|window| Moments::new(window, asked, now_ms))
+    }
+
+    /// Whether entities are removed that a source counts.
+    pub(crate) fn removes_entities(&self) -> bool {
+        let selection = &self.selection;
+        selection.ids.is_some() || selection.rows.is_some() || selection.time.is_some() || selection.personal.is_some()
+    }
+
+    /// Whether CSV can be read by the selection: cells do not tell ids from other texts, and rows of one period may lie
+    /// anywhere.
+    pub(crate) fn csv_reads(&self) -> bool {
+        let coarse = self.selection.time.as_ref().is_some_and(|time| time.resolution_seconds.is_some());
+        !self.selection.pseudonymous_ids && !coarse
+    }
+
     pub(crate) fn shows(&self, member: Member) -> bool {
         self.selection.members.contains(&member)
     }
@@ -171,6 +219,30 @@ impl Filter {
         mac.update(text);
         mac.finalize().into_bytes().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+fn place(known: &[String], iri: &str) -> Option<u32> {
+    let found = known.binary_search_by(|name| name.as_str().cmp(iri)).ok();
+    found.and_then(|place| u32::try_from(place).ok())
+}
+
+/// Further names that rules speak of: those of conditions and of what is personal.
+fn spoken_of(selection: &Selection) -> Result<Vec<String>, String> {
+    let mut names = Vec::new();
+    if let Some(rows) = &selection.rows {
+        names.extend(rows.geo.iter().map(|area| area.property().to_owned()));
+        for term in rows.query()?.iter().flat_map(Query::terms) {
+            names.push(term.attribute.clone());
+            if let Some(Part::Attribute(name)) = &term.part {
+                names.push(name.clone());
+            }
+        }
+    }
+    for (kind, marking) in selection.personal.iter().flat_map(|personal| &personal.marking) {
+        names.push(kind.clone());
+        names.extend(marking.personal.iter().cloned());
+    }
+    Ok(names)
 }
 
 /// Whether the pattern covers the text; `*` stands for any bytes.

@@ -201,6 +201,39 @@ impl<'a> Scanner<'a> {
         self.expect(b':')
     }
 
+    /// Whether no object in the value names a key twice. What cannot be read does not.
+    pub(crate) fn has_single_keys(mut self) -> bool {
+        let mut single = true;
+        self.keys(&mut single, 0).is_ok() && single
+    }
+
+    fn keys(&mut self, single: &mut bool, depth: u32) -> Scan<()> {
+        if depth > MAX_DEPTH {
+            return fault("answer_too_deep", "the answer is nested too deeply");
+        }
+        match self.peek()? {
+            b'{' => {
+                let mut seen: Vec<Cow<'a, [u8]>> = Vec::new();
+                self.object(|scanner, key| {
+                    let key = key.decoded()?;
+                    *single &= !seen.contains(&key);
+                    seen.push(key);
+                    scanner.keys(single, depth + 1)
+                })
+            }
+            b'[' => self.array(|scanner| scanner.keys(single, depth + 1)),
+            _ => {
+                // A number at the end of the bytes is whole, and `value` waits for what ends it.
+                let rest = self.bytes.get(self.at..).unwrap_or_default();
+                if rest.iter().all(|byte| !matches!(byte, b'"' | b',' | b'}' | b']')) {
+                    self.at = self.bytes.len();
+                    return Ok(());
+                }
+                self.value().map(|_| ())
+            }
+        }
+    }
+
     /// Takes a number or a literal.
     fn scalar(&mut self) -> Scan<()> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();

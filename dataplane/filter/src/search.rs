@@ -28,8 +28,11 @@ pub(crate) fn check(filter: &Filter, names: &Names, text: &str) -> Result<(), De
 
 /// The rule of an attribute by which may be searched and sorted: its values are shown as they are.
 pub(crate) fn searchable<'f>(filter: &'f Filter, names: &Names, name: &str) -> Result<&'f Rule, Denied> {
-    let rule = names.number(name.as_bytes()).and_then(|number| filter.attribute(number));
-    rule.filter(|rule| !rule.veils()).ok_or_else(|| Denied::Hidden(name.to_owned()))
+    let number = names.number(name.as_bytes()).filter(|number| !filter.is_personal(*number));
+    let rule = number.and_then(|number| filter.attribute(number));
+    // A value that may lie outside of what is shown must not be found out by searching.
+    let shown = rule.filter(|rule| !rule.veils() && (filter.selection.time.is_none() || rule.timeless));
+    shown.ok_or_else(|| Denied::Hidden(name.to_owned()))
 }
 
 /// The same for `attribute` and `attribute.part`.
@@ -37,7 +40,8 @@ pub(crate) fn path(filter: &Filter, names: &Names, text: &str) -> Result<(), Den
     let mut parts = text.split('.');
     let rule = searchable(filter, names, parts.next().unwrap_or_default())?;
     let Some(part) = parts.next() else { return Ok(()) };
-    let shown = names.number(part.as_bytes()).is_some_and(|number| rule.sub_attributes.contains(&number))
+    let number = names.number(part.as_bytes()).filter(|number| !filter.is_personal(*number));
+    let shown = number.is_some_and(|number| rule.sub_attributes.contains(&number))
         || Member::named(part.as_bytes()).is_some_and(|member| filter.shows(member));
     if !shown || parts.next().is_some() {
         return Err(Denied::Hidden(text.to_owned()));

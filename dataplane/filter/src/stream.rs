@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use policy_plan::Stretch;
+
 use crate::Fault;
+use crate::condition::Watched;
 use crate::entity::{Found, Pass};
 use crate::names::{Names, addresses};
 use crate::rules::Filter;
 use crate::scan::{Halt, Scan, Scanner, fault};
+use crate::table::{Reading, Table};
 
 /// Longest member of a collection that is no entity, in bytes.
 const MAX_MEMBER_BYTES: usize = 64 * 1024;
@@ -35,6 +39,8 @@ pub enum Shape {
     Features,
     /// Entities one after the other, as NDJSON has them.
     Lines,
+    /// A table: an entity in each row, its id, type and attributes in columns.
+    Csv,
 }
 
 /// What is known of an answer before its body.
@@ -50,6 +56,8 @@ pub struct Answer {
     pub geometry: bool,
     /// The context that the `Link` header names.
     pub context: Option<String>,
+    /// The moments that were asked for; what else comes is not shown where the selection says which moments are.
+    pub asked: Stretch,
 }
 
 /// How many entities came and passed.
@@ -93,6 +101,11 @@ pub struct Stream {
     features: Option<Arc<Names>>,
     kind_seen: bool,
     summary: Summary,
+    now_ms: i64,
+    /// The types of the entity before, and what is personal in such a one.
+    kinds: Vec<u32>,
+    personal: Vec<u32>,
+    table: Table,
 }
 
 /// Looks for the end of an object without reading it again for each chunk.
@@ -131,12 +144,16 @@ impl Boundary {
 }
 
 impl Stream {
-    /// Begins an answer.
+    /// Begins an answer at this moment, in milliseconds since the epoch.
     ///
     /// # Errors
     /// `context_unknown` when the header's context is not one that the selection lists.
-    pub fn new(filter: &Arc<Filter>, answer: Answer) -> Result<Self, Fault> {
+    pub fn new(filter: &Arc<Filter>, answer: Answer, now_ms: i64) -> Result<Self, Fault> {
         let names = filter.declared(answer.context.as_deref())?;
+        if answer.shape == Shape::Csv && !filter.csv_reads() {
+            let message = "rows of CSV cannot be judged by the agreement's rules".to_owned();
+            return Err(Fault { code: "csv_not_understood", message });
+        }
         Ok(Self {
             filter: Arc::clone(filter),
             names,
@@ -148,6 +165,10 @@ impl Stream {
             features: None,
             kind_seen: false,
             summary: Summary::default(),
+            now_ms,
+            kinds: Vec::new(),
+            personal: Vec::new(),
+            table: Table::new(),
         })
     }
 
@@ -156,6 +177,9 @@ impl Stream {
     /// # Errors
     /// What makes the rest unreadable.
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        if self.answer.shape == Shape::Csv {
+            return if chunk.is_empty() { Ok(()) } else { self.rows(chunk, out) };
+        }
         let mut held = std::mem::take(&mut self.held);
         let used = if held.is_empty() {
             let used = self.run(chunk, out)?;
@@ -177,6 +201,10 @@ impl Stream {
     /// # Errors
     /// `answer_broken_off` when the body is not whole.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<Summary, Fault> {
+        if self.answer.shape == Shape::Csv {
+            self.rows(&[], out)?;
+            return Ok(self.summary);
+        }
         let mut held = std::mem::take(&mut self.held);
         // A space ends what only its successor ends.
         held.push(b' ');
@@ -187,6 +215,17 @@ impl Stream {
             return Ok(self.summary);
         }
         Err(Fault { code: "answer_broken_off", message: "the answer ends before it is whole".to_owned() })
+    }
+
+    /// Bytes of a table; none at its end.
+    fn rows(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        let Some(names) = &self.names else {
+            let message = "a table names no context; the dataset may say which one to assume".to_owned();
+            return Err(Fault { code: "context_missing", message });
+        };
+        let moments = self.filter.moments(self.answer.asked, self.now_ms);
+        let reading = Reading { filter: &self.filter, names, moments };
+        self.table.push(reading, bytes, &mut self.summary, out)
     }
 
     /// What came and passed up to now.
@@ -301,7 +340,7 @@ impl Stream {
                 self.place = Place::Item(true);
             }
             (Place::Member(after), _) => self.collection(&mut scanner, out, after)?,
-            (Place::End, _) => {
+            (Place::End, _) | (_, Shape::Csv) => {
                 return fault("answer_not_understood", "something follows the end of the answer");
             }
         }
@@ -358,8 +397,15 @@ impl Stream {
                 "the answer names no context, so its names cannot be understood; the dataset may say which one to assume",
             );
         }
+        if self.filter.selection.personal.is_some() && found.kinds != self.kinds {
+            self.personal = self.filter.personal(&found.kinds);
+            self.kinds = std::mem::take(&mut found.kinds);
+            out.truncate(inner);
+            *scanner = start;
+            found = self.pass(scanner, out, &names)?;
+        }
         self.summary.seen += 1;
-        if found.admitted() {
+        if found.admitted(&self.pass_over(&names)) && self.meets(&found, bytes, &names) {
             self.summary.shown += 1;
             return Ok(true);
         }
@@ -372,14 +418,37 @@ impl Stream {
         self.filter.names(first.as_slice())
     }
 
-    fn pass(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, names: &Names) -> Scan<Found> {
-        let pass = Pass {
+    /// Whether the entity meets the selection's conditions.
+    fn meets(&self, found: &Found, bytes: &[u8], names: &Names) -> bool {
+        let Some(conditions) = &self.filter.conditions else { return true };
+        let mut attributes = Vec::with_capacity(found.watched.len());
+        for (number, range) in &found.watched {
+            let raw = bytes.get(range.clone()).unwrap_or_default();
+            // A key that stands twice could be read in two ways.
+            if !Scanner::new(raw).has_single_keys() {
+                return false;
+            }
+            let Ok(value) = serde_json::from_slice(raw) else { return false };
+            attributes.push((*number, value));
+        }
+        let representation = self.answer.representation;
+        conditions.met(&Watched { attributes, complete: true, names, representation })
+    }
+
+    fn pass_over<'p>(&'p self, names: &'p Names) -> Pass<'p> {
+        Pass {
             filter: &self.filter,
             names,
             representation: self.answer.representation,
             temporal: self.answer.temporal,
             geometry: self.answer.geometry,
-        };
+            moments: self.filter.moments(self.answer.asked, self.now_ms),
+            personal: &self.personal,
+        }
+    }
+
+    fn pass(&self, scanner: &mut Scanner<'_>, out: &mut Vec<u8>, names: &Names) -> Scan<Found> {
+        let pass = self.pass_over(names);
         match self.answer.shape {
             Shape::Feature | Shape::Features => pass.feature(scanner, out),
             _ => pass.entity(scanner, out),

@@ -13,21 +13,11 @@ pub(crate) enum How {
     Same,
     /// Coordinates keep so many decimals.
     Coarse(u8),
-    /// The same for what must be a place: a text cannot be made coarse and is not shown. In lists of pairs of a value and
-    /// its time (`true`) the time stays.
-    Place(u8, bool),
+    /// The same for what must be a place: a text cannot be made coarse and is not shown.
+    Place(u8),
     /// Each text, number and truth value becomes a pseudonym.
     Pseudonym,
     /// Each text is an entity id and becomes its pseudonym.
-    Id,
-    /// As `Pseudonym` and `Id`, in lists of pairs of a value and its time; the time stays.
-    First(Keyed),
-}
-
-/// The two kinds of pseudonyms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keyed {
-    Value,
     Id,
 }
 
@@ -50,20 +40,12 @@ impl Filter {
             b'[' => {
                 let mut shown = true;
                 out.push(b'[');
-                let (mut first, mut place) = (true, 0_usize);
+                let mut first = true;
                 scanner.array(|scanner| {
                     if !std::mem::take(&mut first) {
                         out.push(b',');
                     }
-                    // The pairs of a temporal list are the second level.
-                    let inner = match how {
-                        How::First(_) | How::Place(_, true) if depth == 1 && place > 0 => How::Same,
-                        How::First(Keyed::Value) if depth == 1 => How::Pseudonym,
-                        How::First(Keyed::Id) if depth == 1 => How::Id,
-                        other => other,
-                    };
-                    place += 1;
-                    shown &= self.nested(scanner, out, inner, depth + 1)?;
+                    shown &= self.nested(scanner, out, how, depth + 1)?;
                     Ok(())
                 })?;
                 out.push(b']');
@@ -74,7 +56,7 @@ impl Filter {
                 match how {
                     How::Pseudonym => put_text(out, &self.pseudonym(&text.decoded()?)),
                     How::Id => put_text(out, &self.pseudonymous_id(&text.decoded()?)),
-                    How::First(_) | How::Place(..) => return Ok(false),
+                    How::Place(_) => return Ok(false),
                     How::Same | How::Coarse(_) => text.write(out),
                 }
                 Ok(true)
@@ -83,8 +65,8 @@ impl Filter {
                 let raw = scanner.value()?;
                 match how {
                     How::Pseudonym => put_text(out, &self.pseudonym(raw)),
-                    How::Id | How::First(_) => return Ok(false),
-                    How::Same | How::Coarse(_) | How::Place(..) => out.extend_from_slice(raw),
+                    How::Id => return Ok(false),
+                    How::Same | How::Coarse(_) | How::Place(_) => out.extend_from_slice(raw),
                 }
                 Ok(true)
             }
@@ -103,10 +85,10 @@ impl Filter {
             out.push(b':');
             let name = key.decoded()?;
             match how {
-                How::Coarse(decimals) | How::Place(decimals, _) if matches!(&*name, b"coordinates" | b"bbox") => {
+                How::Coarse(decimals) | How::Place(decimals) if matches!(&*name, b"coordinates" | b"bbox") => {
                     shown &= coarse(scanner, out, decimals, 0)?;
                 }
-                How::Coarse(decimals) | How::Place(decimals, _) => {
+                How::Coarse(decimals) | How::Place(decimals) => {
                     shown &= self.nested(scanner, out, How::Coarse(decimals), depth + 1)?;
                 }
                 // A list relationship: `{"object": "urn:…"}`.

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use ngsi_ld_filter::{Answer, Filter, Representation, Shape, Stream};
-use policy_plan::{PseudonymKey, Selection};
+use policy_plan::{PseudonymKey, Selection, Stretch};
 use serde_json::{Value, json};
 
+/// 2026-11-21T12:00:00Z
+const NOW: i64 = 1_795_262_400_000;
 const CONTEXT: &str = "https://city.example/context.jsonld";
 
 fn selection(more: Value) -> Selection {
@@ -36,12 +38,19 @@ fn selection(more: Value) -> Selection {
 }
 
 fn answer(shape: Shape, representation: Representation) -> Answer {
-    Answer { representation, shape, temporal: false, geometry: true, context: Some(CONTEXT.to_owned()) }
+    Answer {
+        representation,
+        shape,
+        temporal: false,
+        geometry: true,
+        context: Some(CONTEXT.to_owned()),
+        asked: Stretch::ALWAYS,
+    }
 }
 
 fn run(selection: Selection, answer: Answer, body: &str, chunk: usize) -> Result<String, String> {
     let filter = Arc::new(Filter::new(selection).unwrap());
-    let mut stream = Stream::new(&filter, answer).map_err(|fault| fault.code.to_owned())?;
+    let mut stream = Stream::new(&filter, answer, NOW).map_err(|fault| fault.code.to_owned())?;
     let mut out = Vec::new();
     for piece in body.as_bytes().chunks(chunk) {
         stream.push(piece, &mut out).map_err(|fault| fault.code.to_owned())?;
@@ -392,7 +401,7 @@ fn what_is_not_understood_ends_the_answer() {
     let mut invalid = b"[{\"id\":\"urn:1\",\"type\":\"Air\",\"plate\":\"".to_vec();
     invalid.extend_from_slice(b"\xff\"}]");
     let filter = Arc::new(Filter::new(selection(json!({}))).unwrap());
-    let mut stream = Stream::new(&filter, answer(Shape::Entities, Representation::Normalized)).unwrap();
+    let mut stream = Stream::new(&filter, answer(Shape::Entities, Representation::Normalized), NOW).unwrap();
     assert_eq!(stream.push(&invalid, &mut Vec::new()).unwrap_err().code, "answer_not_json");
 }
 

@@ -5,6 +5,8 @@ use ngsi_ld_filter::{Asked, Filter, Upstream};
 use policy_plan::{PseudonymKey, Selection};
 use serde_json::{Value, json};
 
+/// 2026-11-21T12:00:00Z
+const NOW: i64 = 1_795_262_400_000;
 const CONTEXT: &str = "https://city.example/context.jsonld";
 const RELATION: &str = "http://www.w3.org/ns/json-ld#context";
 const ENTITIES: &str = "/ngsi-ld/v1/entities";
@@ -33,7 +35,7 @@ fn filter(more: Value) -> Filter {
 
 fn ask(more: Value, target: &str) -> Result<Upstream, String> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let asked = Asked { method: "GET", path, query, accept: None, link: None };
+    let asked = Asked { method: "GET", path, query, accept: None, link: None, now_ms: NOW };
     filter(more).request(&asked).map_err(|refusal| refusal.code.to_owned())
 }
 
@@ -171,7 +173,7 @@ fn attempts_by_path_and_query() {
 #[test]
 fn attempts_by_method_and_header() {
     let filter = filter(json!({}));
-    let plain = Asked { method: "GET", path: ENTITIES, query: None, accept: None, link: None };
+    let plain = Asked { method: "GET", path: ENTITIES, query: None, accept: None, link: None, now_ms: NOW };
     let link = |url: &str| format!("<{url}>; rel=\"{RELATION}\"; type=\"application/ld+json\"");
     let own = link(CONTEXT);
     assert!(filter.request(&Asked { link: Some(&own), ..plain }).is_ok());
@@ -185,7 +187,7 @@ fn attempts_by_method_and_header() {
         let refusal = filter.request(&Asked { link: Some(header), ..plain }).unwrap_err();
         assert_eq!(refusal.code, "context_not_admitted", "{header}");
     }
-    for accept in ["text/csv", "text/html, application/xml", "application/json;q=0", "application/n-quads"] {
+    for accept in ["text/csv;q=0", "text/html, application/xml", "application/json;q=0", "application/n-quads"] {
         let refusal = filter.request(&Asked { accept: Some(accept), ..plain }).unwrap_err();
         assert_eq!(refusal.code, "representation_not_admitted", "{accept}");
     }

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use ngsi_ld_filter::{Answer, Filter, Representation, Shape, Stream};
-use policy_plan::Selection;
+use policy_plan::{Selection, Stretch};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+/// 2026-11-21T12:00:00Z
+const NOW: i64 = 1_795_262_400_000;
 const CONTEXT: &str = "https://city.example/context.jsonld";
 /// Stands in every forbidden value; allowed values cannot hold it.
 const CANARY: &str = "CANARY";
@@ -134,8 +136,9 @@ fn run(filter: &Arc<Filter>, shape: Shape, body: &[u8], cuts: &[usize]) -> Vec<u
         temporal: false,
         geometry: true,
         context: Some(CONTEXT.to_owned()),
+        asked: Stretch::ALWAYS,
     };
-    let mut stream = Stream::new(filter, answer).unwrap();
+    let mut stream = Stream::new(filter, answer, NOW).unwrap();
     let (mut out, mut rest, mut cuts) = (Vec::new(), body, cuts.iter().cycle());
     while !rest.is_empty() {
         let cut = cuts.next().copied().unwrap_or(usize::MAX).clamp(1, rest.len());
@@ -180,8 +183,8 @@ proptest! {
         let begins: [&[u8]; 4] = [b"", b"[{\"id\":\"urn:1\",", b"[{\"no2\":{", b"[{\"no2\":[{\"type\":\"Property\",\"value\":"];
         let body = [begins[begin], &body].concat();
         for representation in [Representation::Normalized, Representation::Concise, Representation::Simplified] {
-            let answer = Answer { representation, shape: Shape::Entities, temporal: true, geometry: true, context: None };
-            let mut stream = Stream::new(&filter, answer).unwrap();
+            let answer = Answer { representation, shape: Shape::Entities, temporal: true, geometry: true, context: None, asked: Stretch::ALWAYS };
+            let mut stream = Stream::new(&filter, answer, NOW).unwrap();
             let mut out = Vec::new();
             let mut broken = false;
             for chunk in body.chunks(cuts[0]) {

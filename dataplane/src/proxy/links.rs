@@ -3,6 +3,7 @@
 //! A broker writes its own address into paging links, sometimes that of a gateway before it. The reader can use neither and
 //! should learn neither.
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 /// Relations of paging links (RFC 8288, RFC 5005).
@@ -45,13 +46,21 @@ impl Rewrite {
         (!kept.is_empty()).then(|| kept.join(", "))
     }
 
-    /// The paging links of a `Link` header, rewritten; `None` when there are none.
-    pub(crate) fn paging(&self, value: &str) -> Option<String> {
-        let paging = |link: &&str| {
-            link.strip_prefix('<').and_then(|link| link.split_once('>')).is_some_and(|(_, rest)| is_paging(rest))
-        };
-        let links: Vec<&str> = split(value).into_iter().filter(paging).collect();
-        self.link(&links.join(", "))
+    /// The paging links of a `Link` header, rewritten; `None` when there are none. Parameters that the source was given and
+    /// the caller did not give become the caller's again.
+    pub(crate) fn paging(&self, value: &str, changed: &[(String, Option<String>)]) -> Option<String> {
+        let links: Vec<String> = split(value)
+            .into_iter()
+            .filter_map(|link| {
+                let (target, parameters) = link.strip_prefix('<')?.split_once('>')?;
+                if !is_paging(parameters) {
+                    return None;
+                }
+                let target = restored(&self.target(target, true)?, changed);
+                Some(format!("<{target}>{parameters}"))
+            })
+            .collect();
+        (!links.is_empty()).then(|| links.join(", "))
     }
 
     /// Rewrites the value of a `Location` header; `None` when it leads into the source but outside its base.
@@ -93,6 +102,25 @@ impl Rewrite {
     fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
         path.strip_prefix(&self.base_path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
     }
+}
+
+/// The target with the caller's own values of parameters that were changed on the way to the source.
+fn restored(target: &str, changed: &[(String, Option<String>)]) -> String {
+    if changed.is_empty() {
+        return target.to_owned();
+    }
+    // A source may write our values without encoding, so that a part of one can stand behind a `#`.
+    let target = target.split('#').next().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let plain = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let kept = query.split('&').filter(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        !pair.is_empty() && !changed.iter().any(|(known, _)| *known == name)
+    });
+    let ours = changed.iter().filter_map(|(name, value)| Some(format!("{name}={}", plain(value.as_deref()?))));
+    let query: Vec<String> = kept.map(str::to_owned).chain(ours).collect();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
 }
 
 fn is_paging(parameters: &str) -> bool {
@@ -166,6 +194,26 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(plain.link(given).as_deref(), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn pages_show_what_the_caller_asked_and_nothing_of_ours() {
+        let plain = rewrite("http://broker:1026");
+        let changed = [("q".to_owned(), Some("a>1".to_owned())), ("georel".to_owned(), None)];
+        for (given, expected) in [
+            ("<http://gateway/e?q=secret==\"x\";a>1&offset=2&georel=within>; rel=\"next\"", None),
+            (
+                "<http://broker:1026/e?q=secret%3D%3D1&offset=2&georel=within>; rel=\"next\", <c>; rel=\"license\"",
+                Some("<https://dp.example/flows/f1/e?offset=2&q=a%3E1>; rel=\"next\""),
+            ),
+            ("<?%71=secret&offset=2#secret>; rel=prev", Some("<?offset=2&q=a%3E1>; rel=prev")),
+        ] {
+            let shown = plain.paging(given, &changed);
+            assert!(!shown.clone().unwrap_or_default().contains("secret"), "{shown:?}");
+            if expected.is_some() {
+                assert_eq!(shown.as_deref(), expected, "{given}");
+            }
         }
     }
 

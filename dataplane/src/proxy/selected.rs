@@ -18,6 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{BrokenBody, Forwarder, StreamedBody, ended_meanwhile, headers, unreachable};
 use crate::client;
+use crate::clock::now_ms;
 use crate::flow::Ticket;
 use crate::problem::{Fault, Problem};
 use crate::source::HttpSource;
@@ -42,12 +43,16 @@ pub(crate) async fn serve(
 ) -> Result<HttpResponse, Problem> {
     let accept = joined(request, &header::ACCEPT)?;
     let link = joined(request, &header::LINK)?;
-    let asked =
-        Asked { method: request.method().as_str(), path, query, accept: accept.as_deref(), link: link.as_deref() };
+    let now_ms = now_ms();
+    let (accept, link) = (accept.as_deref(), link.as_deref());
+    let asked = Asked { method: request.method().as_str(), path, query, accept, link, now_ms };
     let upstream = filter.request(&asked).map_err(refused)?;
     let answer = send(forwarder, source, request, path, &upstream, &ticket).await?;
     let (head, body) = answer.into_parts();
     let status = status(head.status)?;
+    if upstream.whole && status == StatusCode::PARTIAL_CONTENT {
+        return Err(partial());
+    }
     let all = |name: http::HeaderName| -> Result<Option<String>, Problem> {
         let values: Result<Vec<&str>, _> = head.headers.get_all(name).iter().map(HeaderValue::to_str).collect();
         let values = values.map_err(|_| not_understood("the answer's headers cannot be read"))?;
@@ -59,7 +64,7 @@ pub(crate) async fn serve(
     let described =
         upstream.answer(media.as_deref(), encoding.as_deref(), links.as_deref()).map_err(|fault| unreadable(&fault))?;
     let context = described.context.clone();
-    let stream = Stream::new(filter, described).map_err(|fault| unreadable(&fault))?;
+    let stream = Stream::new(filter, described, now_ms).map_err(|fault| unreadable(&fault))?;
     let source_body = StreamedBody::new(body, None, ticket, forwarder.idle);
     let mut body = SelectedBody { source: source_body, stream, ready: None, ended: false };
     if upstream.single {
@@ -77,7 +82,7 @@ pub(crate) async fn serve(
     put(header::CONTENT_TYPE, media);
     let relation = "rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"";
     put(header::LINK, context.map(|url| format!("<{url}>; {relation}")));
-    put(header::LINK, links.and_then(|links| source.rewrite.paging(&links)));
+    put(header::LINK, links.and_then(|links| source.rewrite.paging(&links, &upstream.changed)));
     if upstream.count {
         let name = header::HeaderName::from_static("ngsild-results-count");
         put(name, all(http::HeaderName::from_static("ngsild-results-count"))?);
@@ -148,6 +153,12 @@ fn status(given: http::StatusCode) -> Result<StatusCode, Problem> {
         500.. => problem(StatusCode::BAD_GATEWAY, "source_failed", Fault::Peer, "the source failed"),
         _ => Err(not_understood("the source answered with a status that has no entities")),
     }
+}
+
+/// The source cut a series, and the last value of a period cannot be told.
+fn partial() -> Problem {
+    let detail = "the source gives only a part of the time that was asked for; ask for less";
+    Problem::new(StatusCode::BAD_GATEWAY, "answer_partial", Fault::Peer, detail)
 }
 
 fn refused(refusal: policy_plan::Refusal) -> Problem {
