@@ -55,6 +55,7 @@ on_sqlite! {
     the_provider_makes_the_first_offer
     a_refusal_names_rule_and_fact
     a_repeated_request_finds_the_same_process
+    a_declared_purpose_is_held_to
     http_data_flows_until_the_transfer_ends
     pauses_in_quick_succession_leave_the_flow_as_the_last_one_says
     a_file_arrives_whole_and_in_parts

@@ -62,6 +62,7 @@ mod member;
 pub mod negotiation;
 pub mod pid;
 pub mod policy;
+pub mod purpose;
 mod role;
 pub mod transfer;
 pub mod version;

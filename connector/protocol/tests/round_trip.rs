@@ -192,9 +192,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn contract_requests(consumer_pid in id(), provider_pid in option::of(id()), back in address(), offer in offer(true)) {
+    fn contract_requests(consumer_pid in id(), provider_pid in option::of(id()), back in address(), offer in offer(true),
+        purpose in vec("[a-z]{1,8}", 0..3)) {
         let callback_address = provider_pid.is_none().then_some(back);
-        same!(ContractRequestMessage, ContractRequestMessage { consumer_pid, provider_pid, callback_address, offer });
+        same!(ContractRequestMessage, ContractRequestMessage { consumer_pid, provider_pid, callback_address, offer, purpose });
     }
 
     #[test]
@@ -234,12 +235,13 @@ proptest! {
         format in "[A-Za-z-]{1,12}",
         callback_address in address(),
         data_address in option::of(data_address()),
+        purpose in vec("[a-z]{1,8}", 0..3),
         state in select(TransferState::ALL.to_vec()),
         (code, reason) in reason(),
     ) {
         let (p, c) = (provider_pid, consumer_pid);
         same!(TransferRequestMessage, TransferRequestMessage { consumer_pid: c.clone(), agreement_id, format,
-            callback_address, data_address: data_address.clone() });
+            callback_address, data_address: data_address.clone(), purpose });
         same!(TransferStartMessage,
             TransferStartMessage { provider_pid: p.clone(), consumer_pid: c.clone(), data_address });
         same!(TransferCompletionMessage, TransferCompletionMessage { provider_pid: p.clone(), consumer_pid: c.clone() });

@@ -55,7 +55,7 @@ pub(super) async fn get(client: &Client, print: Printer, options: &Get) -> Outco
 async fn transferring(client: &Client, options: &Get, partner: &str, patience: Duration) -> Outcome<(String, Value)> {
     let there = if options.offer.is_some() { None } else { existing(client, partner, &options.dataset).await? };
     if let Some(agreement) = there {
-        match transfer_under(client, &agreement, patience).await {
+        match transfer_under(client, &agreement, &options.purpose, patience).await {
             Ok(started) => return Ok((agreement, started)),
             Err(failure) if failure.is_late() => return Err(failure),
             Err(_) => {}
@@ -68,10 +68,13 @@ async fn transferring(client: &Client, options: &Get, partner: &str, patience: D
     if let Some(offer) = &options.offer {
         body.insert("offerId".to_owned(), Value::from(offer.as_str()));
     }
+    if !options.purpose.is_empty() {
+        body.insert("purpose".to_owned(), options.purpose.as_slice().into());
+    }
     let begun = client.post(&["negotiations"], &Value::from(body)).await?;
     let agreed = negotiation::finalized(client, text(&begun, "id"), patience).await?;
     let agreement = text(&agreed, "agreementId").to_owned();
-    let started = transfer_under(client, &agreement, patience).await?;
+    let started = transfer_under(client, &agreement, &options.purpose, patience).await?;
     Ok((agreement, started))
 }
 
@@ -84,8 +87,8 @@ async fn existing(client: &Client, partner: &str, dataset: &str) -> Outcome<Opti
     Ok(newest.map(|item| text(item, "id").to_owned()))
 }
 
-async fn transfer_under(client: &Client, agreement: &str, patience: Duration) -> Outcome<Value> {
-    let begun = client.post(&["transfers"], &json!({"agreementId": agreement})).await?;
+async fn transfer_under(client: &Client, agreement: &str, purpose: &[String], patience: Duration) -> Outcome<Value> {
+    let begun = client.post(&["transfers"], &json!({"agreementId": agreement, "purpose": purpose})).await?;
     let id = text(&begun, "id");
     let started = transfer::started(client, id, patience).await;
     if started.as_ref().is_err_and(Failure::is_late) {
@@ -168,6 +171,7 @@ mod tests {
             path: None,
             output: None,
             offer: offer.map(str::to_owned),
+            purpose: Vec::new(),
             keep: false,
             local_token_file: None,
             timeout: 1,

@@ -34,6 +34,9 @@ pub(super) async fn begin(client: &Client, print: Printer, options: &Negotiate) 
     if let Some(path) = &options.offer_file {
         body.insert("offer".to_owned(), Value::from(read_object(path)?));
     }
+    if !options.purpose.is_empty() {
+        body.insert("purpose".to_owned(), options.purpose.as_slice().into());
+    }
     if options.provider {
         body.insert("role".to_owned(), Value::from("provider"));
     }

@@ -45,6 +45,9 @@ pub(super) async fn run(client: &Client, print: Printer, options: Transfer) -> O
             if let (Some(path), Some(members)) = (&options.data_address, body.as_object_mut()) {
                 members.insert("dataAddress".to_owned(), Value::from(read_object(path)?));
             }
+            if let (false, Some(members)) = (options.purpose.is_empty(), body.as_object_mut()) {
+                members.insert("purpose".to_owned(), options.purpose.as_slice().into());
+            }
             if let (true, Some(members)) = (options.manual, body.as_object_mut()) {
                 members.insert("decision".to_owned(), Value::from("manual"));
             }

@@ -203,7 +203,7 @@ impl Decisions {
         let named: Vec<(&String, Option<Policy>)> = access_policies.iter().map(|id| (id, compiled(id))).collect();
         let policies = named.iter().filter_map(|(_, policy)| Some((policy.as_ref()?, None)));
         let known = Known::read(app, app.store.reads(), policies).await?;
-        let asking = Asking::before_agreement(participant.id(), participant.claims(), None);
+        let asking = Asking::of(participant.id(), participant.claims(), None);
         let mut visible = Vec::with_capacity(named.len());
         for (id, policy) in &named {
             let allowed = match policy {

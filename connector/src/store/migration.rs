@@ -44,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(SqlMigration { name: "0002_identity", sql: include_str!("migrations/0002_identity.sql") }),
             Box::new(SqlMigration { name: "0003_policy", sql: include_str!("migrations/0003_policy.sql") }),
             Box::new(SqlMigration { name: "0004_usage", sql: include_str!("migrations/0004_usage.sql") }),
+            Box::new(SqlMigration { name: "0005_purpose", sql: include_str!("migrations/0005_purpose.sql") }),
         ]
     }
 }

@@ -3,6 +3,7 @@
 mod catalog;
 mod data;
 mod negotiation;
+mod purpose;
 
 pub use catalog::{a_catalog_shows_what_the_caller_may_see, a_long_catalog_comes_in_pages};
 pub use data::{
@@ -13,6 +14,7 @@ pub use negotiation::{
     a_counter_offer_is_agreed_on, a_refusal_names_rule_and_fact, a_repeated_request_finds_the_same_process,
     an_agreement_is_reached_and_kept_on_both_sides, the_provider_makes_the_first_offer,
 };
+pub use purpose::a_declared_purpose_is_held_to;
 
 use serde_json::{Value, json};
 

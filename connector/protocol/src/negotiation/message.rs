@@ -11,6 +11,7 @@ use crate::error::MessageError;
 use crate::member::{Node, put, put_list, put_some, shorten};
 use crate::pid::{ConsumerPid, ProviderPid};
 use crate::policy::{Agreement, Offer};
+use crate::purpose;
 
 /// Adds the `@id` of a message, or replaces it. EDC recognises a repeated message by it: give each message one and keep it
 /// when resending.
@@ -35,6 +36,8 @@ pub struct ContractRequestMessage {
     pub callback_address: Option<String>,
     /// What the consumer asks for.
     pub offer: Offer,
+    /// What the consumer declares that the data is for (ours, [`purpose::PURPOSE`]); may be empty.
+    pub purpose: Vec<String>,
 }
 
 impl ContractRequestMessage {
@@ -43,13 +46,13 @@ impl ContractRequestMessage {
     /// The first message of a negotiation.
     #[must_use]
     pub fn initial(consumer_pid: ConsumerPid, callback_address: String, offer: Offer) -> Self {
-        Self { consumer_pid, provider_pid: None, callback_address: Some(callback_address), offer }
+        Self { consumer_pid, provider_pid: None, callback_address: Some(callback_address), offer, purpose: Vec::new() }
     }
 
     /// A counter-offer in a negotiation that both sides know.
     #[must_use]
     pub fn counter(consumer_pid: ConsumerPid, provider_pid: ProviderPid, offer: Offer) -> Self {
-        Self { consumer_pid, provider_pid: Some(provider_pid), callback_address: None, offer }
+        Self { consumer_pid, provider_pid: Some(provider_pid), callback_address: None, offer, purpose: Vec::new() }
     }
 
     /// Reads a compacted message. The offer's target is not demanded: the schema leaves it optional here.
@@ -62,7 +65,8 @@ impl ContractRequestMessage {
         let callback_address = node.optional_address("callbackAddress")?;
         exactly_one(Self::TYPE, "providerPid", provider_pid.is_some(), callback_address.is_some())?;
         let offer = Offer::parse_message(node.object("offer")?)?;
-        Ok(Self { consumer_pid: node.id("consumerPid")?, provider_pid, callback_address, offer })
+        let purpose = purpose::parse(node)?;
+        Ok(Self { consumer_pid: node.id("consumerPid")?, provider_pid, callback_address, offer, purpose })
     }
 
     /// The whole message. The callback address is left out when there is a `provider_pid`.
@@ -74,6 +78,7 @@ impl ContractRequestMessage {
             Some(pid) => put(&mut map, "providerPid", pid.as_str()),
             None => put_some(&mut map, "callbackAddress", self.callback_address.as_ref()),
         }
+        purpose::put(&mut map, &self.purpose);
         map.insert("offer".to_owned(), self.offer.message_offer());
         Value::Object(map)
     }

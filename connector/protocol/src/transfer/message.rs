@@ -11,6 +11,7 @@ use crate::context::root;
 use crate::error::MessageError;
 use crate::member::{Node, put, put_list, put_some, shorten};
 use crate::pid::{AgreementId, ConsumerPid, ProviderPid};
+use crate::purpose;
 
 /// The consumer asks for data under an agreement.
 ///
@@ -27,6 +28,8 @@ pub struct TransferRequestMessage {
     pub callback_address: String,
     /// Where to send the data, for push only.
     pub data_address: Option<DataAddress>,
+    /// What the consumer declares that the data is for (ours, [`purpose::PURPOSE`]); may be empty.
+    pub purpose: Vec<String>,
 }
 
 impl TransferRequestMessage {
@@ -47,6 +50,7 @@ impl TransferRequestMessage {
             format: node.text("format")?.to_owned(),
             callback_address,
             data_address: address(node)?,
+            purpose: purpose::parse(node)?,
         })
     }
 
@@ -58,6 +62,7 @@ impl TransferRequestMessage {
         put(&mut map, "agreementId", self.agreement_id.as_str());
         put(&mut map, "format", &self.format);
         put(&mut map, "callbackAddress", &self.callback_address);
+        purpose::put(&mut map, &self.purpose);
         put_address(&mut map, self.data_address.as_ref());
         Value::Object(map)
     }

@@ -30,6 +30,9 @@ pub(in crate::cli) struct Get {
     /// Negotiate about this offer, also when there is an agreement already
     #[arg(long, value_name = "ID")]
     pub offer: Option<String>,
+    /// What the data is for, as we declare it; may be given several times
+    #[arg(long, value_name = "PURPOSE")]
+    pub purpose: Vec<String>,
     /// Leave the transfer open at the end
     #[arg(long)]
     pub keep: bool,
@@ -54,6 +57,9 @@ pub(in crate::cli) struct Negotiate {
     /// JSON file with the offer in full; the partner's catalog is not read
     #[arg(long, value_name = "FILE", conflicts_with_all = ["offer", "dataset"], value_hint = ValueHint::FilePath)]
     pub offer_file: Option<PathBuf>,
+    /// What the data is for, as we declare it; may be given several times
+    #[arg(long, value_name = "PURPOSE", conflicts_with = "provider")]
+    pub purpose: Vec<String>,
     /// Make the partner an offer instead of asking for one
     #[arg(long, requires = "offer")]
     pub provider: bool,
@@ -81,6 +87,9 @@ pub(in crate::cli) struct NewTransfer {
     /// Format of the distribution
     #[arg(long, default_value = "HttpData-PULL")]
     pub format: String,
+    /// What the data is for, when it is something else than what was declared for the contract; may be given several times
+    #[arg(long, value_name = "PURPOSE")]
+    pub purpose: Vec<String>,
     /// JSON file with the data address to push to, when not through a data plane of ours
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub data_address: Option<PathBuf>,

@@ -35,6 +35,9 @@ pub(super) struct AgreementView {
     role: String,
     /// The negotiation that it came from.
     negotiation_id: String,
+    /// What the consumer declared that the data is for.
+    #[schema(value_type = Vec<String>)]
+    purpose: Value,
     /// When it was signed.
     signed_at: String,
     /// The agreement as it was sent, an ODRL policy.
@@ -56,6 +59,7 @@ fn view(app: &App, row: agreement::Model) -> ServiceResult<AgreementView> {
         consumer_id,
         role: row.role,
         negotiation_id: row.negotiation_id,
+        purpose: stored(&row.purpose)?,
         signed_at,
         policy,
     })

@@ -55,6 +55,9 @@ pub(super) struct NegotiationInput {
     /// The offer in full: `@id`, `target`, and the rules.
     #[schema(value_type = Option<Object>)]
     offer: Option<Map<String, Value>>,
+    /// What the data is for, as we declare it to the provider (left operand `purpose`).
+    #[serde(default)]
+    purpose: Vec<String>,
     /// Who decides on the next steps.
     #[serde(default)]
     decision: DecisionMode,
@@ -69,6 +72,7 @@ impl NegotiationInput {
                 check_id(member, id)?;
             }
         }
+        check_purpose(&self.purpose)?;
         let provider = self.role == RoleName::Provider;
         match (&self.offer, &self.offer_id, &self.dataset_id) {
             (Some(_), Some(_), _) => return Err(bad("offer", "and `offerId` exclude each other")),
@@ -84,9 +88,21 @@ impl NegotiationInput {
             dataset_id: self.dataset_id,
             offer_id: self.offer_id,
             offer: self.offer.map(Value::Object),
+            purpose: self.purpose,
             manual: self.decision == DecisionMode::Manual,
         })
     }
+}
+
+/// What can be declared as purpose.
+///
+/// # Errors
+/// `bad_member`.
+pub(super) fn check_purpose(purpose: &[String]) -> ServiceResult<()> {
+    if purpose.len() > dsp_protocol::purpose::MOST {
+        return Err(bad("purpose", format!("has more than {} items", dsp_protocol::purpose::MOST)));
+    }
+    purpose.iter().try_for_each(|text| dsp_protocol::purpose::check(text).map_err(|why| bad("purpose", format!("is refused: {why}"))))
 }
 
 /// A contract negotiation, seen from our side.
@@ -116,6 +132,9 @@ pub(super) struct NegotiationView {
     /// The offer on the table.
     #[schema(value_type = Object)]
     offer: Value,
+    /// What the consumer declares that the data is for.
+    #[schema(value_type = Vec<String>)]
+    purpose: Value,
     /// Id of the agreement, once proposed.
     #[serde(skip_serializing_if = "Option::is_none")]
     agreement_id: Option<String>,
@@ -154,6 +173,7 @@ impl ShownProcess for row::Model {
             dataset_id: self.dataset_id,
             offer_id: self.offer_id,
             offer: stored(&self.offer)?,
+            purpose: stored(&self.purpose)?,
             agreement_id: self.agreement_id,
             decision: self.decision,
             created_at: instant_text(self.created_at),

@@ -9,12 +9,13 @@ use utoipa::ToSchema;
 
 use super::body::Json;
 use super::crud::Answer;
-use super::negotiations::RoleName;
+use super::negotiations::{RoleName, check_purpose};
 use super::processes::{
     self, CommandInput, CounterPartyInput, EndReason, ProcessError, ProcessFilters, ShownProcess, counter_party,
     optional, pids, unknown_command,
 };
 use super::query::{ListBody, ListParams};
+use super::stored;
 use crate::app::App;
 use crate::service::ServiceResult;
 use crate::service::dataset::check_length;
@@ -33,6 +34,9 @@ pub(super) struct TransferInput {
     agreement_id: String,
     /// Distribution format; `HttpData-PULL` when left out.
     format: Option<String>,
+    /// What the data is for, when it is something else than what was declared for the contract.
+    #[serde(default)]
+    purpose: Vec<String>,
     /// Who decides on the next steps.
     #[serde(default)]
     decision: DecisionMode,
@@ -48,12 +52,14 @@ pub(super) struct TransferInput {
 impl TransferInput {
     fn check(self) -> ServiceResult<NewTransfer> {
         check_id("agreementId", &self.agreement_id)?;
+        check_purpose(&self.purpose)?;
         if let Some(format) = &self.format {
             check_length("format", format, 256)?;
         }
         Ok(NewTransfer {
             agreement_id: self.agreement_id,
             format: self.format,
+            purpose: self.purpose,
             manual: self.decision == DecisionMode::Manual,
             data_address: self.data_address.map(Value::Object),
             counter_party: counter_party(self.partner, self.counter_party)?,
@@ -87,6 +93,9 @@ pub(super) struct TransferView {
     provider_pid: Option<String>,
     /// Distribution format.
     format: String,
+    /// What the consumer declares that the data is for; as consumer, empty for what the agreement says.
+    #[schema(value_type = Vec<String>)]
+    purpose: Value,
     /// The data plane that moves the data, once chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     data_plane_id: Option<String>,
@@ -129,6 +138,7 @@ impl ShownProcess for row::Model {
             consumer_pid,
             provider_pid,
             format: self.format,
+            purpose: stored(&self.purpose)?,
             data_plane_id: self.data_plane_id,
             local_endpoint,
             decision: self.decision,

@@ -25,12 +25,19 @@ pub(crate) struct Asking<'a> {
     pub agreement: Option<&'a str>,
     /// The transfer's format, when it is about a transfer.
     pub channel: Option<&'a str>,
+    /// What the participant declares that the data is for: a JSON array of texts, as rows keep it.
+    pub purpose: &'a str,
 }
 
 impl<'a> Asking<'a> {
-    /// A question before there is an agreement.
-    pub(crate) fn before_agreement(participant: &'a str, claims: &'a Value, dataset: Option<&'a str>) -> Self {
-        Self { participant, claims, dataset, agreement: None, channel: None }
+    /// A question before there is an agreement, by somebody who declares nothing.
+    pub(crate) fn of(participant: &'a str, claims: &'a Value, dataset: Option<&'a str>) -> Self {
+        Self { participant, claims, dataset, agreement: None, channel: None, purpose: "[]" }
+    }
+
+    /// What is declared; `None` for nothing, so that a verified claim counts.
+    fn declared(&self) -> Option<Vec<String>> {
+        serde_json::from_str::<Vec<String>>(self.purpose).ok().filter(|purposes| !purposes.is_empty())
     }
 }
 
@@ -80,6 +87,7 @@ impl Known {
         let mut facts = Facts::new(self.now, asking.participant);
         facts.claims = asking.claims.clone();
         facts.channel = asking.channel.map(str::to_owned);
+        facts.purpose = asking.declared();
         if looks.events {
             facts.events =
                 self.events.iter().filter(|row| row.is_in_force(self.now)).map(|row| row.id.clone()).collect();
@@ -123,15 +131,19 @@ impl Consent {
     fn is_for(&self, asking: &Asking<'_>) -> bool {
         let has = |list: &[String], name: &str| list.is_empty() || list.iter().any(|item| item == name);
         let dataset = self.datasets.is_empty() || asking.dataset.is_some_and(|dataset| has(&self.datasets, dataset));
-        let purposes = purposes(asking.claims);
+        let declared = asking.declared();
+        let purposes = declared.as_ref().map_or_else(
+            || claimed(asking.claims),
+            |declared| declared.iter().map(String::as_str).collect(),
+        );
         let purpose = self.purposes.is_empty()
             || !purposes.is_empty() && purposes.iter().all(|purpose| has(&self.purposes, purpose));
         dataset && purpose && has(&self.recipients, asking.participant)
     }
 }
 
-/// The purposes that the party is held to: all of them must be consented to.
-fn purposes(claims: &Value) -> Vec<&str> {
+/// The purposes of the claims.
+fn claimed(claims: &Value) -> Vec<&str> {
     match claims.get("purpose") {
         Some(Value::String(purpose)) => vec![purpose],
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
@@ -173,7 +185,7 @@ mod tests {
     fn a_consent_is_for_what_it_names() {
         let claims = json!({"purpose": ["research", "planning"]});
         let none = json!({});
-        let asking = |dataset, claims| Asking::before_agreement("did:web:a", claims, dataset);
+        let asking = |dataset, claims| Asking::of("did:web:a", claims, dataset);
         let table = [
             (consent("[]", "[]", "[]"), None, &none, true),
             (consent(r#"["d"]"#, "[]", "[]"), Some("d"), &none, true),

@@ -33,6 +33,8 @@ pub(crate) struct NewNegotiation {
     pub offer_id: Option<String>,
     /// An offer in full (id, target, rules): no catalog is read.
     pub offer: Option<Value>,
+    /// What we declare, as consumer, that the data is for.
+    pub purpose: Vec<String>,
     /// Every step waits for a command.
     pub manual: bool,
 }
@@ -107,6 +109,7 @@ pub(crate) async fn start(app: &Arc<App>, new: NewNegotiation) -> ServiceResult<
     }
     let claims = app.identity.counter_party_claims(&new.counter_party.id);
     row.claims = claims.unwrap_or_else(|| json!({})).to_string();
+    row.purpose = Value::from(new.purpose).to_string();
     app.store
         .write(move |unit| {
             Box::pin(async move {

@@ -32,7 +32,8 @@ pub(super) fn outgoing(app: &App, row: &Model) -> ServiceResult<Option<Outgoing>
             let provider_pid = if first { None } else { Some(typed_pids(row)?.0) };
             let consumer_pid = ConsumerPid::parse(&row.id).map_err(ServiceError::internal)?;
             let offer = offer_of(row)?;
-            let body = ContractRequestMessage { consumer_pid, provider_pid, callback_address: callback, offer };
+            let purpose = serde_json::from_str(&row.purpose).map_err(ServiceError::internal)?;
+            let body = ContractRequestMessage { consumer_pid, provider_pid, callback_address: callback, offer, purpose };
             (if first { "request" } else { "{pid}/request" }, body.to_value())
         }
         NegotiationMessage::ContractOffer => {

@@ -93,6 +93,7 @@ pub(super) async fn new_from_request(
     row.decision = ours.row.negotiation.clone();
     row.transfer_decision = ours.row.transfer.clone();
     row.claims = participant.claims().to_string();
+    row.purpose = Value::from(message.purpose).to_string();
     row.initial_digest = Some(digest.to_owned());
     let step = answer_request(app, participant, &mut row, &ours, &message.offer, false).await?;
     Ok((row, step))
@@ -112,6 +113,9 @@ pub(super) async fn on_counter_request(
             "wrong_target",
             format!("this negotiation is about `{}`", row.dataset_id),
         ));
+    }
+    if !message.purpose.is_empty() {
+        row.purpose = Value::from(message.purpose.as_slice()).to_string();
     }
     answer_request(app, participant, row, &ours, &message.offer, true).await
 }
@@ -173,7 +177,7 @@ async fn decide_now(app: &App, participant: &Participant, row: &mut Model, offer
     match scopes::proven(app, participant, &policy).await {
         Ok(proven) => {
             row.claims = proven.claims().to_string();
-            let asking = Asking::before_agreement(proven.id(), proven.claims(), Some(&row.dataset_id));
+            let asking = Asking { purpose: &row.purpose, ..Asking::of(proven.id(), proven.claims(), Some(&row.dataset_id)) };
             let judged = judge(app, app.store.reads(), &policy, Scope::Negotiation, &asking).await?;
             let next = judged.refusal().map_or(Next::Send(NegotiationMessage::Agreement), Next::Refuse);
             Ok(Step { next, judged: Some(judged) })
@@ -219,7 +223,7 @@ pub(super) async fn check_agree(app: &App, unit: &Unit, row: &Model) -> ServiceR
         .map_err(|illegal| ServiceError::conflict(illegal.code, illegal.message))?;
     let claims: Value = serde_json::from_str(&row.claims).unwrap_or_else(|_| json!({}));
     let policy = policy_of(app, &offer_of(row)?, &row.dataset_id)?;
-    let asking = Asking::before_agreement(&row.counter_party, &claims, Some(&row.dataset_id));
+    let asking = Asking { purpose: &row.purpose, ..Asking::of(&row.counter_party, &claims, Some(&row.dataset_id)) };
     let judged = judge(app, unit.db(), &policy, Scope::Negotiation, &asking).await?;
     if let Some(refusal) = judged.refusal() {
         return Err(refusal);
@@ -249,6 +253,7 @@ pub(super) fn blank(app: &App, role: Role, id: String, counter_party: String, co
         decision: "automatic".to_owned(),
         transfer_decision: "automatic".to_owned(),
         claims: "{}".to_owned(),
+        purpose: "[]".to_owned(),
         initial_digest: None,
         last_taken: None,
         termination: None,

@@ -124,6 +124,7 @@ async fn keep_agreement(unit: &mut Unit, row: &Model) -> ServiceResult<()> {
         counter_address: row.counter_address.clone(),
         dataset_id: row.dataset_id.clone(),
         body,
+        purpose: row.purpose.clone(),
         transfer_decision: row.transfer_decision.clone(),
         created_at: unit.now(),
     };

@@ -28,6 +28,8 @@ pub(crate) struct NewTransfer {
     pub agreement_id: String,
     /// Distribution format; `HttpData-PULL` unless given.
     pub format: Option<String>,
+    /// What the data is declared to be for, when it is something else than what was declared for the contract.
+    pub purpose: Vec<String>,
     /// Every step waits for a command.
     pub manual: bool,
     /// Where a push is to be written, when not to a data plane of ours.
@@ -99,6 +101,7 @@ pub(crate) async fn start(app: &Arc<App>, new: NewTransfer) -> ServiceResult<Mod
     }
     let claims = app.identity.counter_party_claims(&agreement.counter_party);
     row.claims = claims.unwrap_or_else(|| json!({})).to_string();
+    row.purpose = Value::from(new.purpose).to_string();
     let own_address = new.data_address.as_ref().map(DataAddress::parse).transpose();
     let own_address = own_address.map_err(|error| ServiceError::bad_request(error.code, error.message))?;
     row.data_address = own_address.as_ref().map(|address| address.to_value().to_string());

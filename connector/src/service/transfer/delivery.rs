@@ -61,6 +61,7 @@ fn request(app: &App, row: &Model) -> ServiceResult<Value> {
         format: row.format.clone(),
         callback_address: app.dsp_address.clone(),
         data_address: if is_push(row) { data_address(row)? } else { None },
+        purpose: serde_json::from_str(&row.purpose).map_err(ServiceError::internal)?,
     };
     Ok(message.to_value())
 }

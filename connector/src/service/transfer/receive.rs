@@ -127,6 +127,9 @@ async fn new_from_request(
     row.dataset_id = agreement.dataset_id.clone();
     row.format = message.format.clone();
     row.decision = agreement.transfer_decision.clone();
+    // What is declared for the contract holds for its transfers, unless one is for something else.
+    row.purpose =
+        if message.purpose.is_empty() { agreement.purpose.clone() } else { Value::from(message.purpose).to_string() };
     row.initial_digest = Some(digest.to_owned());
     if is_push(&row) {
         let address = message.data_address.ok_or_else(|| {
@@ -192,6 +195,7 @@ pub(crate) fn asking<'a>(row: &'a Model, claims: &'a Value) -> Asking<'a> {
         dataset: Some(&row.dataset_id),
         agreement: Some(&row.agreement_id),
         channel: Some(&row.format),
+        purpose: &row.purpose,
     }
 }
 
@@ -314,6 +318,7 @@ pub(super) fn blank(app: &App, role: &str, id: String, counter_party: &str, coun
         flow_target: None,
         data_address: None,
         claims: "{}".to_owned(),
+        purpose: "[]".to_owned(),
         initial_digest: None,
         last_taken: None,
         termination: None,

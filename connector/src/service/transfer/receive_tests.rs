@@ -46,6 +46,7 @@ async fn agreed(app: &Arc<App>) {
         counter_address: "http://127.0.0.1:1".into(),
         dataset_id: "urn:ds".into(),
         body: text.to_string(),
+        purpose: "[]".to_owned(),
         transfer_decision: "manual".into(),
         created_at: now,
     };

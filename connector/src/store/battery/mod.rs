@@ -75,6 +75,7 @@ fn negotiation_row(id: &str, peer_pid: Option<&str>, owed: bool) -> negotiation:
         decision: "automatic".to_owned(),
         transfer_decision: "automatic".to_owned(),
         claims: "{}".to_owned(),
+        purpose: "[]".into(),
         initial_digest: None,
         last_taken: None,
         termination: None,

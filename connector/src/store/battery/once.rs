@@ -92,6 +92,7 @@ async fn an_agreement_is_written_once(fixture: Fixture) {
         counter_address: "http://peer".into(),
         dataset_id: "d".into(),
         body: "{}".into(),
+        purpose: "[]".into(),
         transfer_decision: "automatic".into(),
         created_at: 1,
     };

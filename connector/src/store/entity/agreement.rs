@@ -25,6 +25,8 @@ pub struct Model {
     pub dataset_id: String,
     /// JSON of the agreement as it was sent.
     pub body: String,
+    /// What the consumer declares that the data is for: a JSON array of texts.
+    pub purpose: String,
     /// `automatic` or `manual`, for transfer requests under it (we are provider).
     pub transfer_decision: String,
     /// When it was concluded (FINALIZED), ms.

@@ -43,6 +43,8 @@ pub struct Model {
     pub transfer_decision: String,
     /// JSON object of the counter-party's verified claims, as they were when it last proved them.
     pub claims: String,
+    /// What the consumer declares that the data is for: a JSON array of texts.
+    pub purpose: String,
     /// Digest of the peer's initial message, to tell a repeat from a conflict.
     pub initial_digest: Option<String>,
     /// `@id` or digest of the message that we took last: a copy of it is refused.
