@@ -263,6 +263,7 @@ impl Builder {
 pub(crate) fn scalar_value(scalar: &Scalar) -> Value {
     match scalar {
         Scalar::Text(text) => Value::from(text.as_str()),
+        Scalar::Area(area) => Value::from(area.key.as_str()),
         Scalar::Integer(number)
         | Scalar::Instant(number)
         | Scalar::AfterAgreement(number)

@@ -316,10 +316,10 @@ fn comparison(
     {
         return Err(format!("`{}` does not compare a dateTime with one dateTime", operator.as_str()));
     }
-    if operator.is_ordering() && (scalars.len() != 1 || matches!(kind, "text" | "boolean")) {
+    if operator.is_ordering() && (scalars.len() != 1 || matches!(kind, "text" | "boolean" | "area")) {
         return Err(format!("`{}` compares one number or one dateTime", operator.as_str()));
     }
-    if operator.is_relation() && kind != "text" {
+    if operator.is_relation() && !matches!(kind, "text" | "area") {
         return Err(format!("`{}` compares names", operator.as_str()));
     }
     let (left, operator, right) = typed(left, operator, scalars, is_list)?;

@@ -179,6 +179,7 @@ impl Source {
             Left::Asset { .. } | Left::Given { .. } => Self::Case,
             Left::Purpose
             | Left::Spatial
+            | Left::Position
             | Left::NutsRegion
             | Left::Membership
             | Left::Role

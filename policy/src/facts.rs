@@ -6,6 +6,7 @@ use policy_plan::{Meter, Truth, Used};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::area::positions;
 use crate::instant::{Moment, duration, moment};
 use crate::model::{Atom, Scalar};
 use crate::operand::media_type;
@@ -22,7 +23,7 @@ pub struct Facts {
     /// Participant id of the party that asks for, or receives, the data (ODRL left operand `recipient`, and `assignee`).
     pub participant: String,
     /// Verified claims about that party, an object. Members with a meaning of their own: `membership`, `role` or `roles`,
-    /// `spatial`, `nutsRegion` or `nuts`, `groups` (parties that it belongs to), `purpose`; any other is reached by
+    /// `spatial`, `position` or `location` (a point in WKT or GeoJSON), `nutsRegion` or `nuts`, `groups` (parties that it belongs to), `purpose`; any other is reached by
     /// `credential:<path>` or, when its name is an IRI, by that name.
     pub claims: Json,
     /// The purposes that the party declares for itself; they go before a `purpose` among the claims.
@@ -117,6 +118,9 @@ impl Facts {
     }
 }
 
+/// Claims that may tell where a party is, as a point; the first that is there counts.
+const POSITIONS: [&str; 3] = ["position", "location", "spatial"];
+
 /// The most pairs of values that are compared for what lies in what; beyond them nothing is known.
 const MAX_PAIRS: usize = 65_536;
 /// The most values that a path may lead to.
@@ -210,12 +214,15 @@ impl Operands {
                 let mut comparable = true;
                 for inner in inner {
                     for outer in outer {
-                        let (Scalar::Text(inner), Scalar::Text(outer)) = (inner, outer) else {
+                        let (Some(name), Some(outer_name)) = (inner.name(), outer.name()) else {
                             comparable = false;
                             continue;
                         };
-                        let truth = lies_in(&atom.left, inner, outer, facts);
-                        table.entry(inner.clone()).or_default().insert(outer.clone(), truth);
+                        let truth = match outer {
+                            Scalar::Area(area) => area.holds(name),
+                            _ => lies_in(&atom.left, name, outer_name, facts),
+                        };
+                        table.entry(name.to_owned()).or_default().insert(outer_name.to_owned(), truth);
                     }
                 }
                 if !comparable {
@@ -273,6 +280,7 @@ fn values(
             None => facts.first_claim(&["purpose"]),
         },
         Left::Spatial => facts.first_claim(&["spatial"]).map(|values| texts(values, false)),
+        Left::Position => POSITIONS.iter().find_map(|name| facts.claim(name)).and_then(positions),
         Left::NutsRegion => facts.first_claim(&["nutsRegion", "nuts"]).map(|values| texts(values, true)),
         Left::Membership => facts.first_claim(&["membership"]),
         Left::Role => facts.first_claim(&["role", "roles"]),

@@ -14,6 +14,7 @@
 //!
 //! Standards: ODRL Information Model 2.2, ODRL Vocabulary and Expression 2.2, the policy part of DSP 2025-1.
 
+mod area;
 mod calendar;
 mod clash;
 mod compile;
@@ -56,5 +57,6 @@ pub use model::{DutyRole, Part};
 pub use parse::MUNICIPAL_PROFILE;
 pub use policy::{Looks, Policy, PolicySource};
 pub use policy_plan::Used;
+pub use region::REGIONS_VERSION;
 pub use scope::Scope;
 pub use turtle::from_turtle;

@@ -3,6 +3,7 @@
 use policy_plan::{Conflict, instant_text};
 use serde::Serialize;
 
+use crate::area::Area;
 use crate::vocabulary::{Left, Operator};
 
 /// A value that a constraint compares with.
@@ -18,9 +19,20 @@ pub(crate) enum Scalar {
     AfterAgreement(i64),
     /// A length of time in milliseconds.
     Duration(i64),
+    /// Polygons that a position may lie in.
+    Area(Area),
 }
 
 impl Scalar {
+    /// The name that relations between things are told by.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Text(name) => Some(name),
+            Self::Area(area) => Some(&area.key),
+            _ => None,
+        }
+    }
+
     /// The kind, for telling values apart that cannot be compared.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -30,6 +42,7 @@ impl Scalar {
             Self::Instant(_) => "dateTime",
             Self::Duration(_) => "duration",
             Self::AfterAgreement(_) => "time after the agreement",
+            Self::Area(_) => "area",
         }
     }
 }
@@ -44,6 +57,7 @@ impl std::fmt::Display for Scalar {
             Self::Instant(ms) => f.write_str(&instant_text(*ms)),
             Self::Duration(ms) => write!(f, "{} s", ms / 1_000),
             Self::AfterAgreement(ms) => write!(f, "{} s after the agreement", ms / 1_000),
+            Self::Area(area) => f.write_str(&area.text),
         }
     }
 }

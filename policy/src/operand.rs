@@ -43,6 +43,7 @@ pub(crate) fn typed(
             let after = delay(operator, &right)?;
             (left, operator, vec![Scalar::AfterAgreement(after)])
         }
+        Left::Spatial if matches!(right.first(), Some(Scalar::Area(_))) => (Left::Position, inside(operator)?, right),
         Left::Spatial => (left, operator, canonical(right, false)),
         Left::NutsRegion => (left, operator, canonical(right, true)),
         Left::DateTime if matches!(right.as_slice(), [Scalar::AfterAgreement(_)]) => {
@@ -90,6 +91,18 @@ fn measured(left: &Left, operator: Operator, right: &[Scalar]) -> Result<(), Str
         [Scalar::Duration(_)] if !is_number => Ok(()),
         _ if is_number => Err(format!("{name} is compared with one whole number")),
         _ => Err(format!("{name} is compared with one duration")),
+    }
+}
+
+/// A position lies in an area or not; more cannot be said of the two.
+fn inside(operator: Operator) -> Result<Operator, String> {
+    match operator {
+        Operator::Eq | Operator::IsAnyOf | Operator::IsPartOf => Ok(Operator::IsPartOf),
+        Operator::Neq | Operator::IsNoneOf => Ok(Operator::IsNotPartOf),
+        other => Err(format!(
+            "`{}` does not compare a position with an area; use isPartOf, isAnyOf or isNoneOf",
+            other.as_str()
+        )),
     }
 }
 

@@ -1,16 +1,20 @@
 //! From the JSON of a policy to its model; whatever is not understood is an error (ODRL 2.2 Information Model).
 
+use std::collections::BTreeMap;
+
 use policy_plan::Conflict;
 use serde_json::Value;
 
 use crate::PolicySource;
+use crate::area::Area;
 use crate::document;
 use crate::error::{At, PolicyError};
 use crate::instant::{Moment, moment};
 use crate::json::{items, members, name, not_understood};
-use crate::model::{Atom, Kind, Model};
+use crate::model::{Atom, Kind, Model, Scalar};
+use crate::operand::typed;
 use crate::rule::{Defaults, Named, actions, assets, parties, rule};
-use crate::vocabulary::{Reading, Subject, term};
+use crate::vocabulary::{Left, Reading, Subject, term};
 
 /// The ODRL profile of the left operands that this crate adds to the vocabulary: `membership`, `role`, `nutsRegion` and
 /// `credential:<path>`.
@@ -23,17 +27,45 @@ const MAX_RULES: usize = 256;
 pub(crate) fn model(source: &PolicySource) -> Result<Model, PolicyError> {
     let document = document::read(&source.rules)?;
     let mut model = policy(source, &document.policy).map_err(|error| document.place(error))?;
+    let mut unreadable = None;
     for rule in &mut model.rules {
         rule.pointer = document.pointer(&rule.pointer);
+        let label = rule.label();
         let mut place = |atom: &mut Atom| {
             if !atom.origin.pointer.is_empty() {
                 atom.origin.pointer = document.pointer(&atom.origin.pointer);
+            }
+            if let Err(reason) = draw(atom, &source.areas) {
+                let at = At::rule(&label, atom.origin.pointer.clone());
+                unreadable.get_or_insert(PolicyError::new("right_operand", &at, reason));
             }
         };
         rule.condition.iter_mut().for_each(|condition| condition.atoms_mut(&mut place));
         rule.duties.iter_mut().filter_map(|duty| duty.condition.as_mut()).for_each(|c| c.atoms_mut(&mut place));
     }
-    Ok(model)
+    match unreadable {
+        Some(error) => Err(error),
+        None => Ok(model),
+    }
+}
+
+/// Puts the areas that the operator has names for in the place of their names.
+fn draw(atom: &mut Atom, areas: &BTreeMap<String, Value>) -> Result<(), String> {
+    let drawn = |value: &Scalar| match value {
+        Scalar::Text(name) => areas.get(name).map(|area| Area::read(area).map(|area| Scalar::Area(area.named(name)))),
+        _ => None,
+    };
+    if atom.left != Left::Spatial || !atom.right.iter().any(|value| drawn(value).is_some()) {
+        return Ok(());
+    }
+    let right: Vec<Scalar> = atom.right.iter().filter_map(drawn).collect::<Result<_, _>>()?;
+    if right.len() != atom.right.len() {
+        return Err(
+            "areas and the codes of regions are not compared at once; combine two constraints with `or`".to_owned()
+        );
+    }
+    (atom.left, atom.operator, atom.right) = typed(Left::Spatial, atom.operator, right, true)?;
+    Ok(())
 }
 
 fn policy(source: &PolicySource, document: &Value) -> Result<Model, PolicyError> {

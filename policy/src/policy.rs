@@ -33,6 +33,8 @@ pub struct PolicySource {
     pub conflict: Option<String>,
     /// When the agreement was made, in milliseconds since the Unix epoch; anchor of EDC's `contractAgreement+30d`.
     pub agreed_at_ms: Option<i64>,
+    /// Areas that the operator has names for: WKT or GeoJSON polygons by the name that `spatial` may be compared with.
+    pub areas: BTreeMap<String, Json>,
     /// Whether the facts may tell the value of any left operand of the vocabulary ([`Facts::operands`]) and of the asset
     /// ([`Facts::asset`]): for cases that are judged outside a connector. Without it a policy that looks at what nobody
     /// here can tell is not usable. With it every duty of a permission has to be fulfilled before use, as ODRL's formal
@@ -108,6 +110,7 @@ impl Policy {
                 Left::Membership => &["membership"],
                 Left::Role => &["role"],
                 Left::Spatial => &["spatial"],
+                Left::Position => &["position", "location", "spatial"],
                 Left::NutsRegion => &["nutsRegion"],
                 Left::Device => &["systemDevice"],
                 Left::Recipient

@@ -3,6 +3,7 @@
 use policy_plan::Meter;
 use serde_json::{Number, Value};
 
+use crate::area::{Area, is_area};
 use crate::dialect;
 use crate::error::{At, PolicyError};
 use crate::instant::{Moment, after_agreement, duration, moment};
@@ -43,6 +44,9 @@ pub(crate) fn right(value: &Value, data_type: Option<&str>, left: &Left, at: &At
         }
         _ => (value, data_type),
     };
+    if *left == Left::Spatial && is_area(value, data_type) {
+        return Area::read(value).map(|area| Right::Scalar(Scalar::Area(area))).map_err(bad);
+    }
     if let Some(reason) = value.as_str().and_then(dialect::refused_right) {
         return Err(bad(reason));
     }

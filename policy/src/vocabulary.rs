@@ -263,6 +263,8 @@ pub(crate) enum Left {
     Purpose,
     /// Where the recipient is.
     Spatial,
+    /// The position of the recipient; `spatial` that is compared with an area.
+    Position,
     /// The recipient's statistical region (NUTS).
     NutsRegion,
     /// Whether the recipient belongs to the data space.
@@ -476,6 +478,7 @@ impl Left {
             Self::Recipient => "recipient",
             Self::Purpose => "purpose",
             Self::Spatial => "spatial",
+            Self::Position => "position",
             Self::NutsRegion => "nutsRegion",
             Self::Membership => "membership",
             Self::Role => "role",

@@ -68,6 +68,7 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
         profile: text(&source, "profile"),
         conflict: text(&source, "conflict"),
         agreed_at_ms: text(&source, "agreedAt").map(|at| epoch_ms(&at)),
+        areas: source.get("areas").map(|areas| serde_json::from_value(areas.clone()).unwrap()).unwrap_or_default(),
         any_facts: source.get("anyFacts") == Some(&Value::Bool(true)),
     });
     let policy = match (compiled, case.get("error")) {
