@@ -20,7 +20,7 @@ use policy_plan::{Conflict, Meter};
 const MOST_ERRORS: usize = 32;
 
 /// Actions after which nothing is left to be done: without a moment for that, nobody can say that they are late.
-const ONCE: [&str; 8] = ["anonymize", "archive", "compensate", "delete", "inform", "move", "reviewPolicy", "uninstall"];
+const ONCE: [&str; 7] = ["archive", "compensate", "delete", "inform", "move", "reviewPolicy", "uninstall"];
 
 /// One thing about a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
