@@ -32,6 +32,7 @@ mod signaling;
 mod source;
 mod store;
 mod token;
+mod usage;
 mod watch;
 
 pub use server::{Running, StartError, start};

@@ -51,7 +51,7 @@ pub(crate) async fn serve(
             || Problem::not_found("unknown_transfer", "there is no transfer of this name on the consumer's side");
         (flow.ok_or_else(unknown)?, rest, format!("{base}/flows/{process}"), false)
     };
-    let permitted = permit::local(flow, &request)?;
+    let permitted = permit::local(&plane, flow, &request).await?;
     if permitted.target().terms.direction == Direction::Push {
         let folder = FileSource::open(&plane.inbox(&permitted.target().terms.process_id), "", &plane.digests)?;
         return folder.serve(&request, rest, permitted.into_ticket()).await;

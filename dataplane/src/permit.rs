@@ -1,7 +1,8 @@
 //! Admission of one data request. Code that reaches a source takes a [`Permitted`] value, and only this module makes one.
 //!
 //! The phases of a request: find the flow, authenticate by the token, check the flow's state, check method, path and query,
-//! ask the agreement's rules, enter the run. Nothing behind the data plane is touched before the last one.
+//! ask the agreement's rules, enter the run, spend a use where uses are counted. Nothing behind the data plane is touched
+//! before the last one.
 
 use std::sync::Arc;
 
@@ -10,9 +11,12 @@ use actix_web::http::{StatusCode, header};
 use dps_signaling::{DataFlowState, Direction};
 
 use crate::clock::now_ms;
-use crate::flow::{Connection, Flow, Live, Role, Ticket};
+use crate::flow::{Connection, Flow, Live, NoEntry, Role, Ticket};
+use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
+use crate::proxy::ended_meanwhile;
 use crate::token;
+use crate::usage::{self, Limiter};
 
 /// Proof that a request may use `T`, and its place in the flow's run.
 #[derive(Debug)]
@@ -50,7 +54,8 @@ pub(crate) struct Asked<'a> {
 ///
 /// # Errors
 /// 401 without the right token; 403, 405, 400, 414 with the reason when the flow, the dataset or the agreement refuse.
-pub(crate) fn pull(
+pub(crate) async fn pull(
+    plane: &Arc<Plane>,
     flow: Option<Arc<Flow>>,
     request: &HttpRequest,
     asked: Asked<'_>,
@@ -68,34 +73,62 @@ pub(crate) fn pull(
             _ => problem,
         }
     })?;
-    enter(flow, &live, connection(request))
+    enter(plane, flow, &live, connection(request)).await
 }
 
 /// Admits what a partner pushes to us.
 ///
 /// # Errors
 /// 401 without the right token; 403 when the flow is not ready.
-pub(crate) fn push(flow: Option<Arc<Flow>>, request: &HttpRequest) -> Result<Permitted<Arc<Flow>>, Problem> {
+pub(crate) async fn push(
+    plane: &Arc<Plane>,
+    flow: Option<Arc<Flow>>,
+    request: &HttpRequest,
+) -> Result<Permitted<Arc<Flow>>, Problem> {
     let (flow, live) = authenticate(flow, request, Role::Consumer, Direction::Push)?;
     if live.state != DataFlowState::Prepared {
         running(&live)?;
     }
-    enter(flow, &live, connection(request))
+    enter(plane, flow, &live, connection(request)).await
 }
 
 /// Admits a local reader of a partner's data.
 ///
 /// # Errors
 /// 403 when the flow is not started or the agreement refuses.
-pub(crate) fn local(flow: Arc<Flow>, request: &HttpRequest) -> Result<Permitted<Arc<Flow>>, Problem> {
+pub(crate) async fn local(
+    plane: &Arc<Plane>,
+    flow: Arc<Flow>,
+    request: &HttpRequest,
+) -> Result<Permitted<Arc<Flow>>, Problem> {
     let live = flow.live();
     running(&live)?;
-    enter(flow, &live, connection(request))
+    enter(plane, flow, &live, connection(request)).await
 }
 
-fn enter(flow: Arc<Flow>, live: &Live, connection: Option<Arc<Connection>>) -> Result<Permitted<Arc<Flow>>, Problem> {
-    flow.judge(now_ms())?;
-    let ticket = live.run.as_ref().and_then(|run| run.enter(connection)).ok_or_else(crate::proxy::ended_meanwhile)?;
+async fn enter(
+    plane: &Arc<Plane>,
+    flow: Arc<Flow>,
+    live: &Live,
+    connection: Option<Arc<Connection>>,
+) -> Result<Permitted<Arc<Flow>>, Problem> {
+    let metered = flow.needs.is_some();
+    if !metered {
+        flow.judge(now_ms())?;
+    }
+    let most = flow.limiter.as_ref().and_then(Limiter::concurrent);
+    let run = live.run.as_ref().ok_or_else(ended_meanwhile)?;
+    let ticket = run.enter(connection, most).map_err(|reason| match reason {
+        NoEntry::Over => ended_meanwhile(),
+        NoEntry::Full => usage::too_many_at_once(),
+    })?;
+    if let Some(limiter) = &flow.limiter {
+        limiter.take_request()?;
+    }
+    if metered {
+        // Last, so that a request that is refused for another reason spends nothing.
+        usage::begin(plane, &flow, &ticket.ended()).await?;
+    }
     Ok(Permitted { target: flow, ticket })
 }
 

@@ -22,6 +22,7 @@ use crate::problem::Problem;
 use crate::signaling::callback::Callback;
 use crate::source::Source;
 use crate::store::{Change, Kind, Store, StoreError};
+use crate::usage::Accounts;
 
 /// Longest difference between our clock and the control plane's, in milliseconds.
 const CLOCK_SKEW_MS: i64 = 60_000;
@@ -34,6 +35,8 @@ pub(crate) struct Plane {
     pub(crate) config: Config,
     pub(crate) flows: FlowTable,
     pub(crate) store: Store,
+    /// What is granted of the agreements whose uses are counted.
+    pub(crate) accounts: Accounts,
     pub(crate) guard: Guard,
     pub(crate) tls: rustls::ClientConfig,
     /// Towards the control plane.
@@ -88,6 +91,7 @@ impl Plane {
         let plane = Self {
             guard,
             flows: FlowTable::default(),
+            accounts: Accounts::default(),
             control: Client::new(&tls, None, timeouts),
             partners: Client::new(&tls, Some(guard), timeouts),
             sources: Client::new(&tls, None, timeouts),

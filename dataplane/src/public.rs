@@ -15,6 +15,7 @@ use crate::problem::Problem;
 use crate::proxy::{Forwarder, serve_selected};
 use crate::renewal;
 use crate::source::Source;
+use crate::usage::MeteredBody;
 
 /// Answers every request of the public listener.
 ///
@@ -35,12 +36,18 @@ pub(crate) async fn serve(
     let flow_id = percent_decode_str(flow_id).decode_utf8().map_err(|_| no_route())?;
     let flow = plane.flows.by_id(&flow_id);
     if flow.as_ref().is_some_and(|flow| flow.terms.role == Role::Consumer) {
-        let permitted = permit::push(flow, &request)?;
+        let permitted = permit::push(&plane, flow, &request).await?;
         return inbox::receive(&plane, &permitted, &request, path, payload).await;
     }
     let asked = Asked { path, query: request.uri().query() };
-    let permitted = permit::pull(flow, &request, asked)?;
-    read(&plane, &forwarder, permitted, &request, payload, asked).await
+    let permitted = permit::pull(&plane, flow, &request, asked).await?;
+    let sends_body = *request.method() != Method::HEAD && permitted.target().counts_bytes();
+    let gate = sends_body.then(|| (permitted.target().clone(), permitted.ticket().ended()));
+    let response = read(&plane, &forwarder, permitted, &request, payload, asked).await?;
+    match gate {
+        Some((flow, ended)) => MeteredBody::around(response, &plane, &flow, ended).await,
+        None => Ok(response),
+    }
 }
 
 /// Reads from the source of a permitted flow.

@@ -21,6 +21,7 @@ use crate::files::{Chunks, FileSource, media_type};
 use crate::flow::{Flow, Run};
 use crate::plane::Plane;
 use crate::source::{HttpSource, Source};
+use crate::usage::{self, metered_outgoing};
 
 /// Most pages of one push; an endless chain of links ends here, as an error.
 const MAX_PAGES: usize = 100_000;
@@ -29,19 +30,21 @@ const MAX_PAGES: usize = 100_000;
 ///
 /// # Errors
 /// A sentence for the control plane, without addresses or secrets.
-pub(crate) async fn send_all(plane: &Plane, flow: &Arc<Flow>, run: &Arc<Run>) -> Result<(), String> {
+pub(crate) async fn send_all(plane: &Arc<Plane>, flow: &Arc<Flow>, run: &Arc<Run>) -> Result<(), String> {
     let ended = run.ended();
     // The place in the run lets the watch see that data is moving.
-    let Some(_ticket) = run.enter(None) else { return Err("the flow has ended".to_owned()) };
-    flow.judge(now_ms()).map_err(|problem| problem.to_string())?;
+    let Ok(_ticket) = run.enter(None, None) else { return Err("the flow has ended".to_owned()) };
+    if flow.needs.is_none() {
+        flow.judge(now_ms()).map_err(|problem| problem.to_string())?;
+    }
     if flow.terms.plan.as_ref().is_some_and(|plan| plan.selection.is_some()) {
         return Err("a selection cannot be enforced while pushing".to_owned());
     }
     let source = plane.source(flow).map_err(|problem| problem.to_string())?;
     let sending = async {
         match source.as_ref() {
-            Source::Files(source) => send_files(plane, flow, source).await,
-            Source::Http(source) => send_pages(plane, flow, source).await,
+            Source::Files(source) => send_files(plane, flow, run, source).await,
+            Source::Http(source) => send_pages(plane, flow, run, source).await,
         }
     };
     tokio::select! {
@@ -50,7 +53,7 @@ pub(crate) async fn send_all(plane: &Plane, flow: &Arc<Flow>, run: &Arc<Run>) ->
     }
 }
 
-async fn send_files(plane: &Plane, flow: &Flow, source: &FileSource) -> Result<(), String> {
+async fn send_files(plane: &Arc<Plane>, flow: &Arc<Flow>, run: &Run, source: &FileSource) -> Result<(), String> {
     let unreadable = |error: io::Error| format!("the source cannot be read: {error}");
     for path in source.all().await.map_err(unreadable)? {
         let (file, size) = source.read(&path).await.map_err(unreadable)?;
@@ -67,12 +70,12 @@ async fn send_files(plane: &Plane, flow: &Flow, source: &FileSource) -> Result<(
             (CONTENT_LENGTH, HeaderValue::from(size)),
             (CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).map_err(|error| error.to_string())?),
         ];
-        deliver(plane, flow, StreamBody::new(frames).boxed_unsync(), headers.into_iter().collect()).await?;
+        deliver(plane, flow, run, StreamBody::new(frames).boxed_unsync(), headers.into_iter().collect()).await?;
     }
     Ok(())
 }
 
-async fn send_pages(plane: &Plane, flow: &Flow, source: &HttpSource) -> Result<(), String> {
+async fn send_pages(plane: &Arc<Plane>, flow: &Arc<Flow>, run: &Run, source: &HttpSource) -> Result<(), String> {
     let plan = flow.terms.plan.as_ref().ok_or("the flow has no plan")?;
     let (path, query) = first_page(plan);
     let mut target = source.target(&path, query.as_deref()).map_err(|problem| problem.to_string())?;
@@ -96,20 +99,22 @@ async fn send_pages(plane: &Plane, flow: &Flow, source: &HttpSource) -> Result<(
             .filter_map(|name| Some((name.clone(), answer.headers().get(name)?.clone())))
             .collect();
         let body = answer.into_body().map_err(io::Error::other).boxed_unsync();
-        deliver(plane, flow, body, kept).await?;
+        deliver(plane, flow, run, body, kept).await?;
         let Some(next) = next else { return Ok(()) };
         target.uri = Uri::try_from(next.as_str()).map_err(|error| error.to_string())?;
     }
     Err("the source's pages have no end".to_owned())
 }
 
-/// Sends one body to the partner.
+/// Sends one body to the partner: one use of the agreement.
 async fn deliver(
-    plane: &Plane,
-    flow: &Flow,
+    plane: &Arc<Plane>,
+    flow: &Arc<Flow>,
+    run: &Run,
     body: Outgoing,
     headers: Vec<(HeaderName, HeaderValue)>,
 ) -> Result<(), String> {
+    usage::begin_own(plane, flow, &run.ended()).await.map_err(|problem| problem.to_string())?;
     let live = flow.live();
     let address = live.address.as_ref().ok_or("the partner gave no data address")?;
     let endpoint =
@@ -128,6 +133,7 @@ async fn deliver(
         value.set_sensitive(true);
         request = request.header(AUTHORIZATION, value);
     }
+    let body = metered_outgoing(body, plane, flow, run.ended());
     let request = request.body(body).map_err(|error| error.to_string())?;
     let answer = plane.partners.send_while_moving(request).await;
     let answer = answer.map_err(|_| "the partner's address gives no answer".to_owned())?;

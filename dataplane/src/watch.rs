@@ -9,6 +9,7 @@ use crate::clock::now_ms;
 use crate::flow::{Flow, Live, Run, moves};
 use crate::plane::Plane;
 use crate::store::{Change, Kind};
+use crate::usage;
 
 /// Time between two looks. A stream outlives its permission by no more than this.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -25,7 +26,7 @@ pub(crate) async fn keep_watch(plane: Arc<Plane>) {
         looks.tick().await;
         let now = now_ms();
         for flow in plane.flows.select(is_busy) {
-            if let Err(refusal) = flow.judge(now) {
+            if let Err(refusal) = usage::go_on(&plane, &flow, now) {
                 tracing::info!(flow = flow.terms.id, %refusal, "running streams are cut");
                 expel(&flow).await;
             }

@@ -10,17 +10,18 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use dps_signaling::{DataAddress, DataFlowState, Direction};
 use ngsi_ld_filter::Filter;
-use policy_plan::EnforcementPlan;
+use policy_plan::{EnforcementPlan, Used};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use record::{FlowRecord, moves};
-pub(crate) use run::{Connection, Run, Ticket};
+pub(crate) use run::{Connection, NoEntry, Run, Ticket};
 pub(crate) use table::FlowTable;
 
 use crate::problem::Problem;
 use crate::renewal::Renewal;
 use crate::source::Source;
 use crate::token::TokenHash;
+use crate::usage::{Account, Limiter, Needs};
 
 /// Property of a data address that says which interface lies behind it, so that the consumer's data plane can offer the same.
 /// Data planes of other makers ignore it.
@@ -120,6 +121,12 @@ pub(crate) struct Flow {
     live: RwLock<Arc<Live>>,
     /// Signals for one flow are handled one after the other.
     pub(crate) gate: tokio::sync::Mutex<()>,
+    /// What of its use the rules look at; `None` when the clock alone decides.
+    pub(crate) needs: Option<Needs>,
+    /// How fast it may be used, where that is limited.
+    pub(crate) limiter: Option<Limiter>,
+    /// What is granted under its agreement, once it was asked for.
+    account: OnceLock<Arc<Account>>,
     /// Until this millisecond the last positive decision of the rules holds.
     allowed_until_ms: AtomicI64,
     /// The partner wants its token without `Bearer`.
@@ -134,7 +141,11 @@ pub(crate) struct Flow {
 
 impl Flow {
     pub(crate) fn new(terms: Terms, live: Live) -> Self {
+        let plan = terms.plan.as_ref();
         Self {
+            needs: plan.and_then(|plan| Needs::of(&plan.rules)),
+            limiter: plan.and_then(|plan| Limiter::of(&plan.limits)),
+            account: OnceLock::new(),
             terms,
             live: RwLock::new(Arc::new(live)),
             gate: tokio::sync::Mutex::new(()),
@@ -192,7 +203,18 @@ impl Flow {
         Ok(Some(Arc::clone(self.filter.get_or_init(|| filter))))
     }
 
-    /// Asks the agreement's rules. A positive answer is remembered until the next moment at which it could change.
+    /// The account of its agreement; `find` gives it at the first use.
+    pub(crate) fn account(&self, find: impl FnOnce() -> Arc<Account>) -> Arc<Account> {
+        Arc::clone(self.account.get_or_init(find))
+    }
+
+    /// Whether each piece of a body has to be paid for, or to wait for its turn.
+    pub(crate) fn counts_bytes(&self) -> bool {
+        self.needs.is_some_and(|needs| needs.volume) || self.limiter.as_ref().is_some_and(Limiter::is_paced)
+    }
+
+    /// Asks the agreement's rules, for a flow whose use is not metered. A positive answer is remembered until the next moment
+    /// at which it could change.
     ///
     /// # Errors
     /// The refusal with rule and fact.
@@ -201,7 +223,7 @@ impl Flow {
         if now_ms < self.allowed_until_ms.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let decision = plan.rules.decide(now_ms, &policy_plan::Used::default());
+        let decision = plan.rules.decide(now_ms, &Used::default());
         if !decision.allow {
             return Err(Problem::from(decision.refusal()));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,17 +58,27 @@ impl Run {
         !self.streams().open.is_empty()
     }
 
-    /// Lets a stream in; `None` when the run is over.
-    pub(crate) fn enter(self: &Arc<Self>, connection: Option<Arc<Connection>>) -> Option<Ticket> {
+    /// Lets a stream in, unless `most` are in already.
+    ///
+    /// # Errors
+    /// [`NoEntry`] when the run is over or full.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        connection: Option<Arc<Connection>>,
+        most: Option<NonZeroU32>,
+    ) -> Result<Ticket, NoEntry> {
         let mut streams = self.streams();
         if self.is_over() {
-            return None;
+            return Err(NoEntry::Over);
+        }
+        if most.is_some_and(|most| streams.open.len() >= most.get() as usize) {
+            return Err(NoEntry::Full);
         }
         let number = streams.next;
         streams.next += 1;
         streams.open.insert(number, connection);
         drop(streams);
-        Some(Ticket { run: Arc::clone(self), number })
+        Ok(Ticket { run: Arc::clone(self), number })
     }
 
     /// Ends the run: nobody gets in, whoever is in is thrown out.
@@ -86,6 +97,15 @@ impl Run {
     fn streams(&self) -> std::sync::MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Why a stream is not let into a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoEntry {
+    /// The run has ended.
+    Over,
+    /// As many streams are in as may be.
+    Full,
 }
 
 /// Proof that a stream is part of a run; leaving is dropping it.
@@ -126,20 +146,23 @@ mod tests {
         let mut reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();
         let run = Arc::new(Run::default());
-        let ticket = run.enter(Some(Arc::new(Connection::new(server.try_clone().unwrap())))).unwrap();
+        let ticket = run.enter(Some(Arc::new(Connection::new(server.try_clone().unwrap()))), None).unwrap();
         assert!(run.is_busy() && !ticket.is_over());
         run.cut();
         assert!(ticket.is_over() && ticket.ended().is_cancelled());
-        assert!(run.enter(None).is_none());
+        assert_eq!(run.enter(None, None).err(), Some(NoEntry::Over));
         assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "the socket is shut while `server` is still open");
     }
 
     #[test]
     fn leaving_is_dropping() {
         let run = Arc::new(Run::default());
-        let first = run.enter(None).unwrap();
-        let second = run.enter(None).unwrap();
+        let two = NonZeroU32::new(2);
+        let first = run.enter(None, two).unwrap();
+        let second = run.enter(None, two).unwrap();
+        assert_eq!(run.enter(None, two).err(), Some(NoEntry::Full));
         drop(first);
+        drop(run.enter(None, two).unwrap());
         assert!(run.is_busy());
         drop(second);
         assert!(!run.is_busy());

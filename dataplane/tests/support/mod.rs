@@ -417,7 +417,8 @@ pub fn before(epoch_ms: i64) -> Residual {
     rule("dateTime lt the end of the contract", Expr::DateTime { operator: TimeOperator::Lt, epoch_ms })
 }
 
-fn rule(text: &str, when: Expr) -> Residual {
+/// One permission under this condition.
+pub fn rule(text: &str, when: Expr) -> Residual {
     Residual {
         permissions: vec![ResidualRule { id: "p0".into(), text: text.into(), when }],
         prohibitions: vec![],

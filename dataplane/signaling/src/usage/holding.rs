@@ -82,6 +82,13 @@ impl Holding {
         self.blocks.push_back((grant.from, grant.to));
     }
 
+    /// Throws away what came before this moment: a use that must be judged when it is granted cannot be kept.
+    pub fn discard_before(&mut self, moment_ms: i64) {
+        if self.received_ms < moment_ms {
+            self.blocks.clear();
+        }
+    }
+
     /// How much to ask for now, when at least `needed` is needed. The pace decides: a block that was spent fast was too small, one
     /// that lasted long was too large.
     pub fn wanted(&mut self, needed: u64, now_ms: i64) -> u64 {
