@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::clock::now_ms;
 use crate::flow::{Flow, FlowRecord, INTERFACE_PROPERTY, Issued, Live, NGSI_LD, Role, Run, Terms, moves};
+use crate::inbox;
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::push;
@@ -260,13 +261,11 @@ impl Plane {
 
     /// Makes a flow ready: opens its source or its inbox, then grants a token where the partner needs one.
     async fn settle(self: &Arc<Self>, flow: &Arc<Flow>) -> Result<StatusMessage, Problem> {
-        let (plane, opened) = (Arc::clone(self), Arc::clone(flow));
-        let open = move || match (opened.terms.role, opened.terms.direction) {
-            (Role::Provider, _) => plane.source(&opened).map(drop),
-            (Role::Consumer, Direction::Push) => crate::inbox::make(&plane.inbox(&opened.terms.process_id)),
-            (Role::Consumer, Direction::Pull) => Ok(()),
-        };
-        tokio::task::spawn_blocking(open).await.map_err(|error| Problem::internal(&error))??;
+        match (flow.terms.role, flow.terms.direction) {
+            (Role::Provider, _) => self.source(flow).await.map(drop)?,
+            (Role::Consumer, Direction::Push) => inbox::make(self, &flow.terms.process_id)?,
+            (Role::Consumer, Direction::Pull) => {}
+        }
         let _gate = flow.gate.lock().await;
         let live = flow.live();
         let done = match flow.terms.role {
@@ -344,6 +343,9 @@ impl Plane {
             let (refresh, hash) = token::mint().map_err(|error| Problem::internal(&error))?;
             address = address.renewable(&refresh, &self.refresh_address(&flow.terms.id));
             renewal = Some(Renewal::new(hash));
+        }
+        if flow.terms.direction == Direction::Push {
+            address.properties.push((inbox::PROPERTY.to_owned(), inbox::RESUMABLE.to_owned()));
         }
         if flow.terms.serves_ngsi_ld() {
             address.properties.push((INTERFACE_PROPERTY.to_owned(), NGSI_LD.to_owned()));

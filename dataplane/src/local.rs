@@ -16,7 +16,6 @@ use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 use url::Url;
 
-use crate::files::FileSource;
 use crate::flow::{Flow, INTERFACE_PROPERTY, NGSI_LD, Role};
 use crate::permit::{self, Permitted};
 use crate::plane::Plane;
@@ -53,7 +52,7 @@ pub(crate) async fn serve(
     };
     let permitted = permit::local(&plane, flow, &request).await?;
     if permitted.target().terms.direction == Direction::Push {
-        let folder = FileSource::open(&plane.inbox(&permitted.target().terms.process_id), "", &plane.digests)?;
+        let folder = plane.inbox.source(&permitted.target().terms.process_id, &plane.digests);
         return folder.serve(&request, rest, permitted.into_ticket()).await;
     }
     fetch(&plane, &forwarder, permitted, &request, payload, Fetch { path: rest, public: &public, as_broker }).await

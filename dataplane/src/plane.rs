@@ -1,7 +1,6 @@
 //! What all listeners and background tasks share.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use dps_signaling::{ControlPlaneRegistration, Dialect, FlowRequest, SignalError};
@@ -17,11 +16,13 @@ use crate::client::Client;
 use crate::config::{Config, parse_url};
 use crate::files::Digests;
 use crate::flow::{Flow, FlowRecord, FlowTable, Role, Terms};
+use crate::inbox::Inbox;
 use crate::lifecycle::PUSH;
 use crate::problem::Problem;
 use crate::signaling::callback::Callback;
 use crate::source::Source;
 use crate::store::{Change, Kind, Store, StoreError};
+use crate::stores::Stores;
 use crate::usage::Accounts;
 
 /// Longest difference between our clock and the control plane's, in milliseconds.
@@ -47,6 +48,10 @@ pub(crate) struct Plane {
     pub(crate) sources: Client,
     /// Digests of files that were served.
     pub(crate) digests: Digests,
+    /// The file roots of the configuration.
+    pub(crate) stores: Stores,
+    /// What partners push to us.
+    pub(crate) inbox: Inbox,
     /// Callbacks that wait to be sent.
     pub(crate) callbacks: mpsc::UnboundedSender<Callback>,
     /// The control plane does not seem to know us.
@@ -86,6 +91,8 @@ impl Plane {
         background: Handle,
     ) -> Result<Self, StoreError> {
         let store = Store::open(&config.data_dir)?;
+        let sources = Client::new(&tls, None, config.timeouts);
+        let stores = Stores::new(&config.file_roots, &sources, config.timeouts, &background);
         let guard = Guard::new(&config.partners);
         let timeouts = config.timeouts;
         let plane = Self {
@@ -94,9 +101,11 @@ impl Plane {
             accounts: Accounts::default(),
             control: Client::new(&tls, None, timeouts),
             partners: Client::new(&tls, Some(guard), timeouts),
-            sources: Client::new(&tls, None, timeouts),
+            sources,
             tls,
-            digests: Digests::default(),
+            digests: Digests::new(background.clone()),
+            inbox: Inbox::open(&config, &stores)?,
+            stores,
             callbacks,
             forgotten: Notify::new(),
             renewals: Notify::new(),
@@ -277,18 +286,14 @@ impl Plane {
     ///
     /// # Errors
     /// What the configuration lacks; the operator is at fault.
-    pub(crate) fn source(&self, flow: &Flow) -> Result<Arc<Source>, Problem> {
-        flow.source(|| {
+    pub(crate) async fn source(&self, flow: &Flow) -> Result<Arc<Source>, Problem> {
+        let open = async {
             let named = flow.terms.plan.as_ref().and_then(|plan| plan.source.as_ref());
             let named = named.ok_or_else(|| Problem::bad_request("plan_without_source", "the flow has no source"))?;
             let public = self.public_address(&flow.terms.id);
-            Source::open(named, &self.config.credentials, &self.config.file_roots, &self.digests, &public)
-        })
-    }
-
-    /// The folder for what a partner pushes to us under a process.
-    pub(crate) fn inbox(&self, process_id: &str) -> PathBuf {
-        self.config.data_dir.join("inbox").join(crate::inbox::folder_name(process_id))
+            Source::open(named, &self.config.credentials, &self.stores, &self.digests, &public).await
+        };
+        flow.source(open).await
     }
 
     /// Writes changes to the store.

@@ -59,7 +59,7 @@ async fn read(
     payload: Payload,
     asked: Asked<'_>,
 ) -> Result<HttpResponse, Problem> {
-    let source = plane.source(permitted.target())?;
+    let source = plane.source(permitted.target()).await?;
     match source.as_ref() {
         Source::Http(source) => {
             if let Some(filter) = permitted.target().filter()? {

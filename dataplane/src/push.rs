@@ -5,20 +5,17 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::Poll;
 
-use futures_util::stream;
-use http::header::{AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LINK};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LINK};
 use http::{HeaderValue, Method, Request, Uri};
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
+use http_body_util::BodyExt;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use policy_plan::{Admission, EnforcementPlan};
 
 use crate::client::{self, Outgoing};
 use crate::clock::now_ms;
-use crate::files::{Chunks, FileSource, media_type};
 use crate::flow::{Flow, Run};
+use crate::outbox::Outbox;
 use crate::plane::Plane;
 use crate::source::{HttpSource, Source};
 use crate::usage::{self, metered_outgoing};
@@ -40,10 +37,10 @@ pub(crate) async fn send_all(plane: &Arc<Plane>, flow: &Arc<Flow>, run: &Arc<Run
     if flow.terms.plan.as_ref().is_some_and(|plan| plan.selection.is_some()) {
         return Err("a selection cannot be enforced while pushing".to_owned());
     }
-    let source = plane.source(flow).map_err(|problem| problem.to_string())?;
+    let source = plane.source(flow).await.map_err(|problem| problem.to_string())?;
     let sending = async {
         match source.as_ref() {
-            Source::Files(source) => send_files(plane, flow, run, source).await,
+            Source::Files(source) => Outbox { plane, flow, run, source }.send().await,
             Source::Http(source) => send_pages(plane, flow, run, source).await,
         }
     };
@@ -51,28 +48,6 @@ pub(crate) async fn send_all(plane: &Arc<Plane>, flow: &Arc<Flow>, run: &Arc<Run
         outcome = sending => outcome,
         () = ended.cancelled() => Err("the flow was ended, or the agreement does not allow it any more".to_owned()),
     }
-}
-
-async fn send_files(plane: &Arc<Plane>, flow: &Arc<Flow>, run: &Run, source: &FileSource) -> Result<(), String> {
-    let unreadable = |error: io::Error| format!("the source cannot be read: {error}");
-    for path in source.all().await.map_err(unreadable)? {
-        let (file, size) = source.read(&path).await.map_err(unreadable)?;
-        let mut chunks = Chunks::new(file, 0, size);
-        let frames = stream::poll_fn(move |context| match chunks.poll_next(context) {
-            Poll::Ready(Some(result)) => Poll::Ready(Some(result.map(Frame::data))),
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        });
-        let name = path.rsplit('/').next().unwrap_or(&path);
-        let disposition = format!("attachment; filename*=UTF-8''{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
-        let headers = [
-            (CONTENT_TYPE, HeaderValue::from_static(media_type(name))),
-            (CONTENT_LENGTH, HeaderValue::from(size)),
-            (CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).map_err(|error| error.to_string())?),
-        ];
-        deliver(plane, flow, run, StreamBody::new(frames).boxed_unsync(), headers.into_iter().collect()).await?;
-    }
-    Ok(())
 }
 
 async fn send_pages(plane: &Arc<Plane>, flow: &Arc<Flow>, run: &Run, source: &HttpSource) -> Result<(), String> {
@@ -115,23 +90,9 @@ async fn deliver(
     headers: Vec<(HeaderName, HeaderValue)>,
 ) -> Result<(), String> {
     usage::begin_own(plane, flow, &run.ended()).await.map_err(|problem| problem.to_string())?;
-    let live = flow.live();
-    let address = live.address.as_ref().ok_or("the partner gave no data address")?;
-    let endpoint =
-        plane.guard.check(address.endpoint.as_deref().unwrap_or_default()).map_err(|error| error.to_string())?;
-    let mut request = Request::builder().method(Method::POST).uri(endpoint.as_str());
+    let mut request = partner_request(plane, flow, Method::POST, "")?;
     for (name, value) in headers {
         request = request.header(name, value);
-    }
-    if let Some(token) = address.property("authorization") {
-        let text = if token.to_ascii_lowercase().starts_with("bearer ") {
-            token.to_owned()
-        } else {
-            format!("Bearer {token}")
-        };
-        let mut value = HeaderValue::from_str(&text).map_err(|_| "the partner's token cannot stand in a header")?;
-        value.set_sensitive(true);
-        request = request.header(AUTHORIZATION, value);
     }
     let body = metered_outgoing(body, plane, flow, run.ended());
     let request = request.body(body).map_err(|error| error.to_string())?;
@@ -142,6 +103,38 @@ async fn deliver(
     } else {
         Err(format!("the partner answered {}", answer.status().as_u16()))
     }
+}
+
+/// A request to the partner's address, with its token. `below` is a path and query after it.
+///
+/// # Errors
+/// A sentence for the control plane: there is no address that may be called.
+pub(crate) fn partner_request(
+    plane: &Plane,
+    flow: &Flow,
+    method: Method,
+    below: &str,
+) -> Result<http::request::Builder, String> {
+    let live = flow.live();
+    let address = live.address.as_ref().ok_or("the partner gave no data address")?;
+    let endpoint =
+        plane.guard.check(address.endpoint.as_deref().unwrap_or_default()).map_err(|error| error.to_string())?;
+    let mut request = Request::builder().method(method);
+    request = match below {
+        "" => request.uri(endpoint.as_str()),
+        below => request.uri(format!("{}{below}", endpoint.as_str().trim_end_matches('/'))),
+    };
+    if let Some(token) = address.property("authorization") {
+        let text = if token.to_ascii_lowercase().starts_with("bearer ") {
+            token.to_owned()
+        } else {
+            format!("Bearer {token}")
+        };
+        let mut value = HeaderValue::from_str(&text).map_err(|_| "the partner's token cannot stand in a header")?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    Ok(request)
 }
 
 /// Where an HTTP source is read: the first plain path that the dataset admits, with the parameters that it demands.

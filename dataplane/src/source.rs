@@ -1,7 +1,6 @@
 //! Sources of data, made ready from the plan and the configuration.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use actix_web::http::StatusCode;
 use http::{HeaderValue, Uri};
@@ -12,6 +11,7 @@ use crate::config::Credential;
 use crate::files::{Digests, FileSource};
 use crate::problem::{Fault, Problem};
 use crate::proxy::{Rewrite, Target};
+use crate::stores::Stores;
 
 /// A source that is ready to be read.
 #[derive(Debug)]
@@ -24,11 +24,11 @@ impl Source {
     /// Makes the plan's source ready. `public` is the flow's address, which replaces the source's own in links.
     ///
     /// # Errors
-    /// 400 that names what the configuration lacks; the operator is at fault.
-    pub(crate) fn open(
+    /// 400 that names what the configuration lacks; the operator is at fault. 502 when a file root cannot be reached.
+    pub(crate) async fn open(
         named: &Named,
         credentials: &HashMap<String, Credential>,
-        roots: &HashMap<String, PathBuf>,
+        roots: &Stores,
         digests: &Digests,
         public: &str,
     ) -> Result<Self, Problem> {
@@ -41,11 +41,11 @@ impl Source {
                 });
                 HttpSource::new(base_url, credential.transpose()?, public).map(|source| Self::Http(Box::new(source)))
             }
-            Named::Files { root, path } => {
-                let folder = roots.get(root).ok_or_else(|| {
+            Named::Files { root, path, .. } => {
+                let store = roots.get(root).ok_or_else(|| {
                     unusable("file_root_unknown", format!("there is no file root `{root}` in the configuration"))
                 })?;
-                FileSource::open(folder, path, digests).map(Self::Files)
+                FileSource::open(root, store, path, digests).await.map(Self::Files)
             }
         }
     }
@@ -70,7 +70,7 @@ pub(crate) struct HttpSource {
 impl HttpSource {
     fn new(base_url: &str, credential: Option<&Credential>, public: &str) -> Result<Self, Problem> {
         let url = crate::config::parse_url(base_url).map_err(|fault| unusable("source_not_usable", fault))?;
-        if credential.is_some_and(|credential| !covers(&credential.url_prefix, &url)) {
+        if credential.is_some_and(|credential| !credential.covers(&url)) {
             let detail = "the credential is not meant for the source's address; see its `url_prefix`";
             return Err(unusable("credential_not_for_source", detail));
         }
@@ -99,13 +99,6 @@ impl HttpSource {
     }
 }
 
-/// Whether `url` lies below `prefix`: same scheme, host and port, and the path continues at a segment's border.
-fn covers(prefix: &Url, url: &Url) -> bool {
-    let path = prefix.path().trim_end_matches('/');
-    prefix.origin() == url.origin()
-        && url.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,46 +107,38 @@ mod tests {
         Named::Http { base_url: base_url.to_owned(), credential: credential.map(str::to_owned) }
     }
 
-    fn open(base_url: &str) -> Result<Source, Problem> {
+    async fn with(named: &Named, credentials: &HashMap<String, Credential>) -> Result<Source, Problem> {
+        let digests = Digests::new(tokio::runtime::Handle::current());
+        Source::open(named, credentials, &Stores::default(), &digests, "http://dp/flows/1").await
+    }
+
+    async fn open(base_url: &str) -> Result<Source, Problem> {
         let credential = Credential {
             url_prefix: Url::parse("http://broker:1026/api").unwrap(),
             authorization: Some(HeaderValue::from_static("Bearer SECRET")),
             tenant: None,
+            access_key: None,
+            login: None,
         };
-        let credentials = HashMap::from([("broker".to_owned(), credential)]);
-        Source::open(
-            &named(base_url, Some("broker")),
-            &credentials,
-            &HashMap::new(),
-            &Digests::default(),
-            "http://dp/flows/1",
-        )
+        with(&named(base_url, Some("broker")), &HashMap::from([("broker".to_owned(), credential)])).await
     }
 
-    #[test]
-    fn a_credential_goes_only_where_its_prefix_says() {
-        let Source::Http(source) = open("http://broker:1026/api/v1").unwrap() else { panic!("not http") };
+    #[actix_web::test]
+    async fn a_credential_goes_only_where_its_prefix_says() {
+        let Source::Http(source) = open("http://broker:1026/api/v1").await.unwrap() else { panic!("not http") };
         let target = source.target("/x", Some("a=b")).unwrap();
         assert_eq!(target.uri.to_string(), "http://broker:1026/api/v1/x?a=b");
         assert_eq!(target.authorization.unwrap(), "Bearer SECRET");
         for elsewhere in
             ["http://broker:1027/api", "http://evil/api", "http://broker:1026/apix", "https://broker:1026/api"]
         {
-            assert_eq!(open(elsewhere).unwrap_err().code(), "credential_not_for_source", "{elsewhere}");
+            assert_eq!(open(elsewhere).await.unwrap_err().code(), "credential_not_for_source", "{elsewhere}");
         }
     }
 
-    #[test]
-    fn the_host_cannot_be_changed_by_a_path() {
-        let none = HashMap::new();
-        let source = Source::open(
-            &named("http://broker", None),
-            &none,
-            &HashMap::new(),
-            &Digests::default(),
-            "http://dp/flows/1",
-        )
-        .unwrap();
+    #[actix_web::test]
+    async fn the_host_cannot_be_changed_by_a_path() {
+        let source = with(&named("http://broker", None), &HashMap::new()).await.unwrap();
         let Source::Http(source) = source else { panic!("not http") };
         for path in ["/@evil/x", "/x@evil", "/:80@evil", "/%2e%2e/x", "/http://evil"] {
             let target = source.target(path, None).unwrap();
@@ -163,16 +148,11 @@ mod tests {
         assert_eq!(source.target("", None).unwrap().uri.to_string(), "http://broker/");
     }
 
-    #[test]
-    fn what_the_configuration_lacks_is_named() {
-        let none = HashMap::new();
-        let problem =
-            Source::open(&named("http://b", Some("x")), &none, &HashMap::new(), &Digests::default(), "u").unwrap_err();
+    #[actix_web::test]
+    async fn what_the_configuration_lacks_is_named() {
+        let problem = with(&named("http://b", Some("x")), &HashMap::new()).await.unwrap_err();
         assert_eq!(problem.code(), "credential_unknown");
-        let files = Named::Files { root: "r".into(), path: String::new() };
-        assert_eq!(
-            Source::open(&files, &none, &HashMap::new(), &Digests::default(), "u").unwrap_err().code(),
-            "file_root_unknown"
-        );
+        let files = Named::Files { root: "r".into(), path: String::new(), standing: false };
+        assert_eq!(with(&files, &HashMap::new()).await.unwrap_err().code(), "file_root_unknown");
     }
 }

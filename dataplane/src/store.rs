@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -19,6 +19,7 @@ use crate::flow::FlowRecord;
 
 const FLOWS: TableDefinition<&str, &[u8]> = TableDefinition::new("flows");
 const CONTROL_PLANES: TableDefinition<&str, &[u8]> = TableDefinition::new("control_planes");
+const SENT: TableDefinition<&str, &[u8]> = TableDefinition::new("sent");
 const CALLBACKS: TableDefinition<&str, &[u8]> = TableDefinition::new("callbacks");
 /// Memory for pages, in bytes; everything is read once at start.
 const CACHE_BYTES: usize = 2 * 1024 * 1024;
@@ -31,7 +32,7 @@ const BATCH: usize = 256;
 pub struct StoreError(String);
 
 impl StoreError {
-    fn new(error: impl std::fmt::Display) -> Self {
+    pub(crate) fn new(error: impl std::fmt::Display) -> Self {
         Self(error.to_string())
     }
 }
@@ -42,6 +43,8 @@ pub(crate) enum Kind {
     Flow,
     ControlPlane,
     Callback,
+    /// A file that a push has delivered: its version by flow and path.
+    Sent,
 }
 
 impl Kind {
@@ -50,6 +53,7 @@ impl Kind {
             Self::Flow => FLOWS,
             Self::ControlPlane => CONTROL_PLANES,
             Self::Callback => CALLBACKS,
+            Self::Sent => SENT,
         }
     }
 }
@@ -139,11 +143,26 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file cannot be read.
     pub(crate) fn load<T: DeserializeOwned>(&self, kind: Kind) -> Result<Vec<(String, T)>, StoreError> {
+        self.load_below(kind, "")
+    }
+
+    /// What of one kind has a key that begins with `prefix`, by key. A value that cannot be read is reported and left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub(crate) fn load_below<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        prefix: &str,
+    ) -> Result<Vec<(String, T)>, StoreError> {
         let read = self.database.begin_read().map_err(StoreError::new)?;
         let table = read.open_table(kind.table()).map_err(StoreError::new)?;
         let mut found = Vec::new();
-        for entry in table.iter().map_err(StoreError::new)? {
+        for entry in table.range(prefix..).map_err(StoreError::new)? {
             let (key, value) = entry.map_err(StoreError::new)?;
+            if !key.value().starts_with(prefix) {
+                break;
+            }
             match serde_json::from_slice(value.value()) {
                 Ok(value) => found.push((key.value().to_owned(), value)),
                 Err(error) => tracing::error!(key = key.value(), %error, "a stored value cannot be read"),
@@ -168,7 +187,7 @@ fn serve(database: &Database, waiting: &Receiver<Job>) {
 
 fn write(database: &Database, changes: &[&Change]) -> Result<(), StoreError> {
     let transaction = database.begin_write().map_err(StoreError::new)?;
-    for kind in [Kind::Flow, Kind::ControlPlane, Kind::Callback] {
+    for kind in [Kind::Flow, Kind::ControlPlane, Kind::Callback, Kind::Sent] {
         let mut table = transaction.open_table(kind.table()).map_err(StoreError::new)?;
         for change in changes.iter().filter(|change| change.kind == kind) {
             match &change.value {

@@ -62,7 +62,7 @@ impl Table {
         let mut body = match signal {
             "start" => {
                 let source = if self.stuck {
-                    Source::Files { root: "shared".into(), path: "missing".into() }
+                    Source::Files { root: "shared".into(), path: "missing".into(), standing: false }
                 } else {
                     Source::Http { base_url: self.source.url.clone(), credential: None }
                 };

@@ -31,7 +31,7 @@ async fn section_3_files_are_sent_and_completed_is_told() {
     let large = vec![7; 5_000_000];
     write(&world.shared(), "set/a.csv", b"a,b");
     write(&world.shared(), "set/deep/b.bin", &large);
-    let source = Source::Files { root: "shared".into(), path: "set".into() };
+    let source = Source::Files { root: "shared".into(), path: "set".into(), standing: false };
     let flow = push(&world, "tp-1", source, &format!("{}/in?x=1", sink.url)).await;
     let callback = world.control.wait(|seen| seen.target == "/transfers/tp-1/dataflow/completed").await;
     assert_eq!(callback.json()["state"], "COMPLETED");
@@ -70,7 +70,7 @@ async fn what_goes_wrong_is_told_as_errored_and_changes_no_state() {
     let world = World::new("").await;
     write(&world.shared(), "a.csv", b"a");
     let refusing = Played::start(|_| HttpResponse::Forbidden().finish());
-    let source = || Source::Files { root: "shared".into(), path: "a.csv".into() };
+    let source = || Source::Files { root: "shared".into(), path: "a.csv".into(), standing: false };
     let flow = push(&world, "tp-1", source(), &refusing.url).await;
     let callback = world.control.wait(|seen| seen.target == "/transfers/tp-1/dataflow/errored").await;
     assert_eq!(callback.json()["error"], "the partner answered 403");
@@ -94,7 +94,7 @@ async fn a_push_needs_an_address_that_may_be_called() {
     world.config = world.config.replace("danger_allow_private_addresses = true", "");
     world.start().await;
     write(&world.shared(), "a.csv", b"a");
-    let plan = world.plan("tp-1", Some(Source::Files { root: "shared".into(), path: "a.csv".into() }));
+    let plan = world.plan("tp-1", Some(Source::Files { root: "shared".into(), path: "a.csv".into(), standing: false }));
     let message = world.start_message(&plan, Some(address("http://127.0.0.1:9/x")));
     let (status, body) = world.signal("POST", "/dataflows/start", &message).await;
     assert_eq!((status, body["code"].as_str()), (400, Some("bad_address")));
@@ -110,7 +110,7 @@ async fn a_push_that_a_restart_interrupted_begins_anew() {
     write(&world.shared(), "a.csv", b"a");
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let to = format!("http://{}", silent.local_addr().unwrap());
-    push(&world, "tp-1", Source::Files { root: "shared".into(), path: "a.csv".into() }, &to).await;
+    push(&world, "tp-1", Source::Files { root: "shared".into(), path: "a.csv".into(), standing: false }, &to).await;
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     world.plane.take().unwrap().kill().await;
     drop(silent);

@@ -210,7 +210,8 @@ async fn what_the_selection_does_not_admit_never_reaches_the_source() {
 async fn a_selection_that_cannot_be_enforced_refuses_the_start() {
     let world = World::new("").await;
     let http = || Some(Source::Http { base_url: "http://127.0.0.1:1".into(), credential: None });
-    let mut files = world.plan("tp-1", Some(Source::Files { root: "shared".into(), path: String::new() }));
+    let mut files =
+        world.plan("tp-1", Some(Source::Files { root: "shared".into(), path: String::new(), standing: false }));
     files.selection = Some(selection());
     let mut push = world.plan("tp-2", http());
     push.selection = Some(selection());

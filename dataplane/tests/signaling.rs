@@ -118,7 +118,7 @@ async fn bad_input_is_the_callers_fault() {
         with("metadata", json!({"plan": sign(&plan, &world.signer).unwrap()}))
     };
     let stranger = sign(&world.plan("tp-1", named()), &PlanSigner::generate().unwrap()).unwrap();
-    let foreign_root = Source::Files { root: "nowhere".into(), path: String::new() };
+    let foreign_root = Source::Files { root: "nowhere".into(), path: String::new(), standing: false };
     for (name, body, code) in [
         ("no object", json!([]), "not_an_object"),
         ("no id", with("messageId", Value::Null), "missing_member"),
@@ -200,7 +200,7 @@ async fn section_4_an_asynchronous_start_is_202_and_a_callback() {
     assert_eq!(callback.header("authorization"), Some(format!("Bearer {SECRET}").as_str()));
     let flow = Flow::of(&callback.json());
     assert_eq!(flow.get(&world.client, "/x", &[]).await.status, 200);
-    let source = Source::Files { root: "shared".into(), path: "missing".into() };
+    let source = Source::Files { root: "shared".into(), path: "missing".into(), standing: false };
     let plan = world.plan("tp-2", Some(source));
     world.signal("POST", "/dataflows/start", &world.start_message(&plan, None)).await;
     let callback = world.control.wait(|seen| seen.target == "/transfers/tp-2/dataflow/errored").await;

@@ -232,7 +232,14 @@ fn dataset(options: &NewDataset) -> Outcome<Map<String, Value>> {
         }
         (None, Some(file)) => {
             let (root, path) = file.split_once('/').unwrap_or((file, ""));
-            json!({"files": {"root": root, "path": path}})
+            let mut files = Map::from_iter([
+                ("root".to_owned(), Value::from(root)),
+                ("path".to_owned(), Value::from(path)),
+            ]);
+            if options.standing {
+                files.insert("standing".to_owned(), true.into());
+            }
+            json!({"files": files})
         }
         (None, None) => return Err(Failure::new("where the data is must be said: --http or --file")),
     };
@@ -350,6 +357,8 @@ mod tests {
                 "source": {"files": {"root": "open-data", "path": "2026/a.csv"}}
             })
         );
+        let standing = body("dataset add --id d --file open-data/counts --standing");
+        assert_eq!(standing["source"], json!({"files": {"root": "open-data", "path": "counts", "standing": true}}));
     }
 
     #[test]

@@ -227,7 +227,7 @@ fn check_source(source: &Source) -> ServiceResult<()> {
             }
             credential.as_deref().map_or(Ok(()), |name| check_name("source.http.credential", name))
         }
-        Source::Files { root, path } => {
+        Source::Files { root, path, .. } => {
             check_name("source.files.root", root)?;
             check_file_path("source.files.path", path)
         }
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn defaults_admit_reading_only() {
-        let files = Source::Files { root: "open".into(), path: String::new() };
+        let files = Source::Files { root: "open".into(), path: String::new(), standing: false };
         let admission = default_admission(&files);
         assert!(admission.check("GET", "/a/b.csv", None).is_ok());
         assert!(admission.check("GET", "/", None).is_ok());

@@ -1,7 +1,9 @@
 //! Configuration: read completely, every fault told, before a port is opened.
 
+mod credentials;
 mod listener;
 mod reader;
+mod roots;
 mod settings;
 
 use std::collections::HashMap;
@@ -11,15 +13,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Environment, File, FileFormat};
-use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use url::Url;
 
+pub use credentials::{AccessKey, Credential, Login};
 pub use listener::Listener;
 use reader::Reader;
+pub use roots::{BucketRoot, FileRoot, SftpRoot, WebRoot};
 pub use settings::{SETTINGS, Setting, reference};
 
 /// Prefix of settings in the environment: `HANSA_DATAPLANE__PUBLIC__LISTEN`.
@@ -71,8 +74,12 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Credentials for sources by name.
     pub credentials: HashMap<String, Credential>,
-    /// Folders for file sources by name.
-    pub file_roots: HashMap<String, PathBuf>,
+    /// Places for files by name.
+    pub file_roots: HashMap<String, FileRoot>,
+    /// The file root for what partners push to us; `None` is a folder in `data_dir`.
+    pub inbox_root: Option<String>,
+    /// Time between two looks for new files where a change is not told.
+    pub look_every: Duration,
 }
 
 /// Limits on what partners send.
@@ -121,17 +128,6 @@ pub struct Timeouts {
     pub head: Duration,
     /// For a pause inside a body.
     pub idle: Duration,
-}
-
-/// A credential of ours for a source. `Debug` hides the value.
-#[derive(Debug, Clone)]
-pub struct Credential {
-    /// Sent only to addresses that begin with this.
-    pub url_prefix: Url,
-    /// Value of `Authorization`, marked as sensitive.
-    pub authorization: Option<HeaderValue>,
-    /// Fixed NGSI-LD tenant.
-    pub tenant: Option<HeaderValue>,
 }
 
 impl Config {
@@ -231,8 +227,13 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         head: seconds(reader, "upstream.head_timeout_seconds"),
         idle: seconds(reader, "upstream.idle_timeout_seconds"),
     };
-    let credentials = credentials(reader);
-    let file_roots = file_roots(reader);
+    let credentials = credentials::read(reader);
+    let file_roots = roots::read(reader, &credentials);
+    let inbox_root = reader.text("inbox.root");
+    if let Some(name) = inbox_root.as_ref().filter(|name| !file_roots.contains_key(*name)) {
+        reader.fault("inbox.root", format!("there is no `file_roots.{name}`"));
+    }
+    let look_every = seconds(reader, "files.look_every_seconds").max(Duration::from_millis(100));
     Some(Config {
         id,
         data_dir,
@@ -253,6 +254,8 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         timeouts,
         credentials,
         file_roots,
+        inbox_root,
+        look_every,
     })
 }
 
@@ -311,51 +314,6 @@ fn authorities(reader: &mut Reader, key: &str) -> Vec<CertificateDer<'static>> {
             Vec::new()
         }
     }
-}
-
-fn credentials(reader: &mut Reader) -> HashMap<String, Credential> {
-    let mut found = HashMap::new();
-    for name in reader.names("credentials") {
-        let key = |member: &str| format!("credentials.{name}.{member}");
-        let prefix = required_url(reader, &key("url_prefix"));
-        let authorization = reader.secret(&key("authorization"));
-        let authorization = authorization.and_then(|secret| header_value(reader, &key("authorization"), &secret));
-        let tenant = reader.text(&key("tenant")).map(SecretString::from);
-        let tenant = tenant.and_then(|text| header_value(reader, &key("tenant"), &text));
-        if let Some(url_prefix) = prefix {
-            found.insert(name, Credential { url_prefix, authorization, tenant });
-        }
-    }
-    found
-}
-
-fn header_value(reader: &mut Reader, key: &str, secret: &SecretString) -> Option<HeaderValue> {
-    match HeaderValue::from_str(secret.expose_secret()) {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            Some(value)
-        }
-        Err(_) => {
-            reader.fault(key, "cannot stand in a header");
-            None
-        }
-    }
-}
-
-fn file_roots(reader: &mut Reader) -> HashMap<String, PathBuf> {
-    let mut found = HashMap::new();
-    for name in reader.names("file_roots") {
-        let key = format!("file_roots.{name}");
-        let Some(path) = reader.path(&key) else { continue };
-        match path.canonicalize() {
-            Ok(real) if real.is_dir() => {
-                found.insert(name, real);
-            }
-            Ok(_) => reader.fault(&key, format!("`{}` is no folder", path.display())),
-            Err(error) => reader.fault(&key, format!("cannot open `{}`: {error}", path.display())),
-        }
-    }
-    found
 }
 
 #[cfg(test)]

@@ -98,6 +98,11 @@ impl Reader {
         }
     }
 
+    /// Whether there are settings below `key`.
+    pub(crate) fn is_section(&self, key: &str) -> bool {
+        self.lookup(key).is_some_and(|value| matches!(value.kind, ValueKind::Table(_)))
+    }
+
     /// Ends reading: adds a fault for every setting that nobody asked for.
     pub(crate) fn finish(mut self) -> Vec<String> {
         let mut unknown = Vec::new();

@@ -96,6 +96,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("upstream.idle_timeout_seconds", Some("60"), "Longest pause inside the body of an answer."),
     setting("inbox.max_file_bytes", Some("10737418240"), "Largest body that a partner may push."),
     setting("inbox.max_files", Some("10000"), "Most files that one flow may push."),
+    setting(
+        "inbox.root",
+        None,
+        "Name of the file root that pushed files go to; a folder in `data_dir` when nothing is said.",
+    ),
     setting("credentials.NAME.url_prefix", None, "The credential is sent only to addresses that begin with this."),
     setting("credentials.NAME.authorization", None, "Value of the `Authorization` header for the source."),
     setting("credentials.NAME.authorization_file", None, "File with that value."),
@@ -104,7 +109,40 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "Fixed `NGSILD-Tenant` for the source; the caller's own is then not passed.",
     ),
-    setting("file_roots.NAME", None, "Folder that file sources may name by NAME."),
+    setting("credentials.NAME.access_key_id", None, "Access key of an S3-compatible store."),
+    setting("credentials.NAME.secret_access_key", None, "The secret that belongs to it."),
+    setting("credentials.NAME.secret_access_key_file", None, "File with that secret."),
+    setting("credentials.NAME.user", None, "Our name at an SFTP server."),
+    setting(
+        "credentials.NAME.private_key_file",
+        None,
+        "OpenSSH private key for it, without a passphrase; tried first.",
+    ),
+    setting("credentials.NAME.password", None, "Password for it."),
+    setting("credentials.NAME.password_file", None, "File with that password."),
+    setting("file_roots.NAME", None, "Folder that datasets may name by NAME."),
+    setting(
+        "file_roots.NAME.url",
+        None,
+        "Instead of a folder: `s3://BUCKET/PREFIX`, `sftp://HOST:PORT/PATH`, or the http or https address that files lie below.",
+    ),
+    setting("file_roots.NAME.credential", None, "Name of the credential for it. Required for `sftp:`."),
+    setting("file_roots.NAME.endpoint", None, "Address of the S3-compatible store. Required for `s3:`."),
+    setting(
+        "file_roots.NAME.region",
+        Some("us-east-1"),
+        "Region that requests to the S3-compatible store are signed for.",
+    ),
+    setting(
+        "file_roots.NAME.host_key_file",
+        None,
+        "The SFTP server's host keys, in the form of `known_hosts`; others are refused. Required for `sftp:`.",
+    ),
+    setting(
+        "files.look_every_seconds",
+        Some("10"),
+        "Time between two looks for new files of a standing push, in places that do not tell of changes.",
+    ),
 ];
 
 /// The reference of all settings as a Markdown table.
@@ -121,7 +159,16 @@ pub fn reference() -> String {
     text
 }
 
-/// The setting with this key.
+/// The setting with this key; `NAME` in a pattern stands for any name.
 pub(crate) fn find(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.key == key)
+    SETTINGS.iter().find(|setting| {
+        setting.key == key
+            || (setting.key.contains("NAME")
+                && setting.key.split('.').count() == key.split('.').count()
+                && setting
+                    .key
+                    .split('.')
+                    .zip(key.split('.'))
+                    .all(|(pattern, part)| pattern == "NAME" || pattern == part))
+    })
 }

@@ -1,36 +1,32 @@
 //! Files as a source: whole or in part, conditional, with digest; folders as JSON lists.
-//!
-//! Every path is opened relative to a handle on the folder, so neither `..` nor a symbolic link leads out of it.
 
 mod body;
 mod conditions;
 mod digest;
 mod listing;
+mod path;
 mod range;
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use actix_web::http::header::{self, HeaderValue, HttpDate};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File, Metadata};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-pub(crate) use body::{Chunks, FileBody};
+pub(crate) use body::FileBody;
 use conditions::Verdict;
-pub(crate) use digest::Digests;
-use digest::Version;
+pub(crate) use digest::{Digests, announced, headers as digest_headers};
+use digest::{Standing, Version};
+pub(crate) use path::relative;
 use range::Wanted;
 
 use crate::flow::Ticket;
 use crate::problem::{Fault, Problem};
 use crate::proxy::HeadOnly;
+use crate::stores::{FileFacts, FileStore, Found, OpenFile, join, walk};
 
 /// Characters that an extended header parameter may hold as they are (RFC 8187, `attr-char`).
 const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -38,56 +34,55 @@ const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(
 /// A file, or a folder of files.
 #[derive(Debug)]
 pub(crate) struct FileSource {
-    folder: Arc<Dir>,
-    /// The one file of this source.
-    single: Option<String>,
-    /// Names the folder among the digests.
-    label: String,
+    store: Arc<dyn FileStore>,
+    /// The file or folder, in the store.
+    base: String,
+    /// `base` is the one file of this source.
+    single: bool,
+    /// Names the store among the digests.
+    root: String,
     digests: Digests,
 }
 
-/// What a path leads to.
-enum Found {
-    File(Box<Opened>),
-    Folder(Dir),
-}
-
-/// A file with what is known of it.
-struct Opened {
-    file: File,
-    metadata: Metadata,
-    digest: Option<[u8; 32]>,
-}
-
 impl FileSource {
-    /// Opens what `path` below `root` is. Digests are shared by all sources, so that a file is hashed once.
+    /// Opens what `path` below a root is. Digests are shared by all sources, so that a file is hashed once.
     ///
     /// # Errors
-    /// 400 when there is no such file or folder; the operator is at fault.
-    pub(crate) fn open(root: &Path, path: &str, digests: &Digests) -> Result<Self, Problem> {
-        let missing = |error: io::Error| {
-            tracing::warn!(root = %root.display(), path, %error, "a file source cannot be opened");
-            let detail = "the dataset's file or folder cannot be opened";
-            Problem::new(StatusCode::BAD_REQUEST, "source_not_usable", Fault::Operator, detail)
+    /// 400 when there is no such file or folder; the operator is at fault. 502 when the root cannot be reached.
+    pub(crate) async fn open(
+        root: &str,
+        store: &Arc<dyn FileStore>,
+        path: &str,
+        digests: &Digests,
+    ) -> Result<Self, Problem> {
+        let base = path.trim_matches('/').to_owned();
+        let single = match store.open(&base).await {
+            Ok(Found::File(_)) => true,
+            Ok(Found::Folder) => false,
+            Err(error) => {
+                tracing::warn!(root, path, %error, "a file source cannot be opened");
+                let detail = "the dataset's file or folder cannot be opened";
+                return Err(match error.kind() {
+                    io::ErrorKind::NotFound => {
+                        Problem::new(StatusCode::BAD_REQUEST, "source_not_usable", Fault::Operator, detail)
+                    }
+                    _ => failed(&error),
+                });
+            }
         };
-        let folder = Dir::open_ambient_dir(root, ambient_authority()).map_err(missing)?;
-        let path = path.trim_matches('/').to_owned();
-        let label = format!("{}/{path}", root.display());
-        let digests = digests.clone();
-        if path.is_empty() {
-            return Ok(Self { folder: Arc::new(folder), single: None, label, digests });
-        }
-        if folder.metadata(&path).map_err(missing)?.is_dir() {
-            let folder = folder.open_dir(&path).map_err(missing)?;
-            return Ok(Self { folder: Arc::new(folder), single: None, label, digests });
-        }
-        Ok(Self { folder: Arc::new(folder), single: Some(path), label, digests })
+        Ok(Self { store: Arc::clone(store), base, single, root: root.to_owned(), digests: digests.clone() })
+    }
+
+    /// The folder `base` of a store, whether it is there already or not.
+    pub(crate) fn folder(root: &str, store: &Arc<dyn FileStore>, base: &str, digests: &Digests) -> Self {
+        let (root, base) = (root.to_owned(), base.to_owned());
+        Self { store: Arc::clone(store), base, single: false, root, digests: digests.clone() }
     }
 
     /// Answers a request for `path`, percent-encoded, below the source.
     ///
     /// # Errors
-    /// 404, 405, 412, 416 for the caller; 500 when the disk fails.
+    /// 404, 405, 412, 416 for the caller; 502 and 504 when the store fails.
     pub(crate) async fn serve(
         &self,
         request: &HttpRequest,
@@ -97,91 +92,163 @@ impl FileSource {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Problem::method_not_allowed("GET, HEAD", "files can only be read"));
         }
-        let relative = self.relative(path)?;
-        let name = relative.clone();
-        match self.find(relative).await? {
-            Found::File(opened) => answer(request, *opened, &name, ticket),
-            Found::Folder(folder) => {
-                let shown = if name == "." { "/".to_owned() } else { format!("/{name}/") };
-                listing::answer(folder, shown).await
+        let relative = relative(path).filter(|relative| !self.single || relative.is_empty()).ok_or_else(no_file)?;
+        let full = join(&self.base, &relative);
+        match self.store.open(&full).await.map_err(|error| failed(&error))? {
+            Found::File(file) => self.answer(request, file.into(), &full, ticket).await,
+            Found::Folder => {
+                let shown = if relative.is_empty() { "/".to_owned() } else { format!("/{relative}/") };
+                let entries = self.store.list(&full).await.map_err(|error| failed(&error))?;
+                Ok(listing::answer(entries, &shown))
             }
         }
     }
 
-    /// The files of the source, by path in order, with their sizes: what a push sends.
+    /// The files of the source by path, in order: what a push sends.
     ///
     /// # Errors
-    /// The folder cannot be read.
-    pub(crate) async fn all(&self) -> io::Result<Vec<String>> {
-        if let Some(single) = &self.single {
-            return Ok(vec![single.clone()]);
+    /// The store cannot be listed.
+    pub(crate) async fn all(&self) -> io::Result<Vec<(String, FileFacts)>> {
+        if self.single {
+            let facts = self.read("").await?.facts().clone();
+            return Ok(vec![(String::new(), facts)]);
         }
-        let folder = Arc::clone(&self.folder);
-        tokio::task::spawn_blocking(move || listing::all(&folder)).await.map_err(io::Error::other)?
+        walk(self.store.as_ref(), &self.base).await
     }
 
     /// Opens one of the files that [`FileSource::all`] named.
     ///
     /// # Errors
     /// The file is gone or no file.
-    pub(crate) async fn read(&self, path: &str) -> io::Result<(std::fs::File, u64)> {
-        let (folder, path) = (Arc::clone(&self.folder), path.to_owned());
-        let open = move || {
-            let file = folder.open(&path)?;
-            let size = file.metadata()?.len();
-            Ok((file.into_std(), size))
-        };
-        tokio::task::spawn_blocking(open).await.map_err(io::Error::other)?
+    pub(crate) async fn read(&self, path: &str) -> io::Result<Box<dyn OpenFile>> {
+        match self.store.open(&join(&self.base, path)).await? {
+            Found::File(file) => Ok(file),
+            Found::Folder => Err(io::Error::from(io::ErrorKind::IsADirectory)),
+        }
     }
 
-    /// The path below the folder, decoded and checked; `.` for the folder itself.
-    fn relative(&self, path: &str) -> Result<String, Problem> {
-        let rest = path.trim_matches('/');
-        if let Some(single) = &self.single {
-            return if rest.is_empty() { Ok(single.clone()) } else { Err(no_file()) };
-        }
-        if rest.is_empty() {
-            return Ok(".".to_owned());
-        }
-        let mut segments = Vec::new();
-        for segment in rest.split('/') {
-            let segment = percent_decode_str(segment).decode_utf8().map_err(|_| no_file())?;
-            // Hidden names are never served; this covers `.` and `..`.
-            if segment.is_empty() || segment.starts_with('.') || segment.contains(['/', '\\', '\0']) {
-                return Err(no_file());
-            }
-            segments.push(segment);
-        }
-        Ok(segments.join("/"))
+    /// What a file that [`FileSource::all`] named is called by a receiver: its path, or the name of the one file.
+    pub(crate) fn name<'a>(&'a self, path: &'a str) -> &'a str {
+        if path.is_empty() { self.base.rsplit('/').next().unwrap_or(&self.base) } else { path }
     }
 
-    async fn find(&self, relative: String) -> Result<Found, Problem> {
-        let (folder, digests, label) = (Arc::clone(&self.folder), self.digests.clone(), self.label.clone());
-        let open = move || -> io::Result<Found> {
-            let metadata = folder.metadata(&relative)?;
-            if metadata.is_dir() {
-                return Ok(Found::Folder(folder.open_dir(&relative)?));
+    /// The SHA-256 of a file that is small or was read before.
+    pub(crate) async fn digest(&self, path: &str, file: &dyn OpenFile) -> Option<[u8; 32]> {
+        let version = self.version(&join(&self.base, path), file.facts());
+        match self.digests.standing(&version) {
+            Standing::Known(digest) => Some(digest),
+            Standing::Underway => None,
+            Standing::Unknown if file.facts().size <= self.store.hashed_first() => {
+                self.digests.compute(&version, file).await
             }
-            if !metadata.is_file() {
-                return Err(io::Error::from(io::ErrorKind::NotFound));
-            }
-            let file = folder.open(&relative)?;
-            let metadata = file.metadata()?;
-            let version =
-                Version { path: format!("{label}/{relative}"), modified: modified(&metadata), size: metadata.len() };
-            let digest = digests.of(&version, move || folder.open(&relative));
-            Ok(Found::File(Box::new(Opened { file, metadata, digest })))
+            Standing::Unknown => None,
+        }
+    }
+
+    /// The store and the path in it: where changes are watched for.
+    pub(crate) fn place(&self) -> (&Arc<dyn FileStore>, &str) {
+        (&self.store, &self.base)
+    }
+
+    fn version(&self, full: &str, facts: &FileFacts) -> Version {
+        (format!("{}:{full}", self.root), facts.tag.clone())
+    }
+
+    async fn answer(
+        &self,
+        request: &HttpRequest,
+        file: Arc<dyn OpenFile>,
+        full: &str,
+        ticket: Ticket,
+    ) -> Result<HttpResponse, Problem> {
+        let facts = file.facts();
+        let (size, modified) = (facts.size, facts.modified);
+        let etag = format!("\"{}\"", facts.tag);
+        let version = self.version(full, facts);
+        let headers = request.headers();
+        let verdict = conditions::judge(headers, &etag, modified);
+        if verdict == Verdict::Failed {
+            let detail = "the file is not the version that the request names";
+            return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", Fault::Caller, detail));
+        }
+        let mut standing = self.digests.standing(&version);
+        if standing == Standing::Unknown && size <= self.store.hashed_first() {
+            standing = self.digests.compute(&version, file.as_ref()).await.map_or(standing, Standing::Known);
+        }
+        let digest = match standing {
+            Standing::Known(digest) => Some(digest),
+            _ => None,
         };
-        let found = tokio::task::spawn_blocking(open).await.map_err(|error| Problem::internal(&error))?;
-        found.map_err(|error| match error.kind() {
-            // Leaving the folder is refused by the operating system or cap-std as a denied permission.
-            io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::InvalidFilename
-            | io::ErrorKind::InvalidInput => no_file(),
-            _ => Problem::internal(&error),
-        })
+        if verdict == Verdict::NotModified {
+            let mut response = HttpResponse::new(StatusCode::NOT_MODIFIED);
+            describe(&mut response, &etag, modified, digest);
+            return Ok(response);
+        }
+        // Ranges are defined for GET only.
+        let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+        let range =
+            range.filter(|_| *request.method() == Method::GET && conditions::range_applies(headers, &etag, modified));
+        let (status, first, length) = match range.map_or(Wanted::Whole, |value| range::wanted(value, size)) {
+            Wanted::Whole => (StatusCode::OK, 0, size),
+            Wanted::Part { first, length } => (StatusCode::PARTIAL_CONTENT, first, length),
+            Wanted::Nothing => return Err(beyond(size)),
+        };
+        let whole_is_read = *request.method() == Method::GET && length == size;
+        let beside = !whole_is_read && (self.store.local().is_some() || wants_digest(headers));
+        if standing == Standing::Unknown && beside {
+            self.digests.compute_beside(version.clone(), Arc::clone(&file));
+        }
+        let mut response = if *request.method() == Method::HEAD {
+            HttpResponse::with_body(status, HeadOnly(length)).map_into_boxed_body()
+        } else {
+            let mut bytes = file.read(first, length);
+            if standing == Standing::Unknown && whole_is_read {
+                bytes = self.digests.compute_passing(version, bytes);
+            }
+            HttpResponse::with_body(status, FileBody::new(bytes, length, ticket)).map_into_boxed_body()
+        };
+        describe(&mut response, &etag, modified, digest);
+        let out = response.headers_mut();
+        if status == StatusCode::PARTIAL_CONTENT {
+            insert(out, header::CONTENT_RANGE, &format!("bytes {first}-{}/{size}", first + length - 1));
+        }
+        let name = full.rsplit('/').next().unwrap_or(full);
+        insert(out, header::CONTENT_TYPE, media_type(name));
+        insert(out, header::CONTENT_DISPOSITION, &disposition(name));
+        Ok(response)
+    }
+}
+
+/// What a failed store means to whoever asks. What lies outside of it does not exist.
+fn failed(error: &io::Error) -> Problem {
+    match error.kind() {
+        io::ErrorKind::NotFound => no_file(),
+        io::ErrorKind::Unsupported => {
+            Problem::not_found("list_not_supported", "the files of this dataset cannot be listed; name one")
+        }
+        io::ErrorKind::TimedOut => {
+            tracing::warn!(%error, "a file store gives no answer");
+            let detail = "the source gave no answer in time";
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "source_timeout", Fault::Peer, detail)
+        }
+        io::ErrorKind::PermissionDenied => {
+            tracing::error!(%error, "a file store refuses us");
+            let detail = "the source does not let this data plane read";
+            Problem::new(StatusCode::BAD_GATEWAY, "source_refuses_us", Fault::Operator, detail)
+        }
+        _ => {
+            tracing::error!(%error, "a file store failed");
+            Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Peer, "the source failed")
+        }
+    }
+}
+
+fn beyond(size: u64) -> Problem {
+    let detail = format!("the file has {size} bytes, and the range lies beyond");
+    let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", Fault::Caller, detail);
+    match HeaderValue::from_str(&format!("bytes */{size}")) {
+        Ok(value) => problem.with_header(header::CONTENT_RANGE, value),
+        Err(_) => problem,
     }
 }
 
@@ -189,65 +256,13 @@ fn no_file() -> Problem {
     Problem::not_found("unknown_file", "there is no such file in the dataset")
 }
 
-fn modified(metadata: &Metadata) -> SystemTime {
-    metadata.modified().map_or(SystemTime::UNIX_EPOCH, cap_std::time::SystemTime::into_std)
-}
-
-/// A strong entity tag: the time of the last change to the nanosecond, and the size.
-fn entity_tag(modified: SystemTime, size: u64) -> String {
-    let nanos = modified.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    format!("\"{nanos:x}-{size:x}\"")
-}
-
-fn answer(request: &HttpRequest, opened: Opened, name: &str, ticket: Ticket) -> Result<HttpResponse, Problem> {
-    let Opened { file, metadata, digest } = opened;
-    let (size, modified) = (metadata.len(), modified(&metadata));
-    let etag = entity_tag(modified, size);
-    let headers = request.headers();
-    match conditions::judge(headers, &etag, modified) {
-        Verdict::Failed => {
-            let detail = "the file is not the version that the request names";
-            return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", Fault::Caller, detail));
-        }
-        Verdict::NotModified => {
-            let mut response = HttpResponse::new(StatusCode::NOT_MODIFIED);
-            describe(&mut response, &etag, modified, digest);
-            return Ok(response);
-        }
-        Verdict::Proceed => {}
-    }
-    // Ranges are defined for GET only.
-    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
-    let range =
-        range.filter(|_| *request.method() == Method::GET && conditions::range_applies(headers, &etag, modified));
-    let (status, first, length) = match range.map_or(Wanted::Whole, |value| range::wanted(value, size)) {
-        Wanted::Whole => (StatusCode::OK, 0, size),
-        Wanted::Part { first, length } => (StatusCode::PARTIAL_CONTENT, first, length),
-        Wanted::Nothing => {
-            let detail = format!("the file has {size} bytes, and the range lies beyond");
-            let problem =
-                Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", Fault::Caller, detail);
-            return Err(match HeaderValue::from_str(&format!("bytes */{size}")) {
-                Ok(value) => problem.with_header(header::CONTENT_RANGE, value),
-                Err(_) => problem,
-            });
-        }
-    };
-    let mut response = if *request.method() == Method::HEAD {
-        HttpResponse::with_body(status, HeadOnly(length)).map_into_boxed_body()
-    } else {
-        HttpResponse::with_body(status, FileBody::new(file.into_std(), first, length, ticket)).map_into_boxed_body()
-    };
-    describe(&mut response, &etag, modified, digest);
-    let out = response.headers_mut();
-    if status == StatusCode::PARTIAL_CONTENT {
-        insert(out, header::CONTENT_RANGE, &format!("bytes {first}-{}/{size}", first + length - 1));
-    }
-    insert(out, header::CONTENT_TYPE, media_type(name));
-    let file_name = name.rsplit('/').next().unwrap_or(name);
-    let encoded = utf8_percent_encode(file_name, ATTRIBUTE);
-    insert(out, header::CONTENT_DISPOSITION, &format!("attachment; filename*=UTF-8''{encoded}"));
-    Ok(response)
+/// Whether a SHA-256 is asked for (RFC 9530, 4). Reading a large file twice is not done unasked where each byte is paid for.
+fn wants_digest(headers: &header::HeaderMap) -> bool {
+    let value = headers.get("want-repr-digest").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(',').any(|item| {
+        let (name, weight) = item.trim().split_once('=').unwrap_or((item.trim(), "1"));
+        name.eq_ignore_ascii_case("sha-256") && weight.trim() != "0"
+    })
 }
 
 /// Headers that 200, 206 and 304 share.
@@ -258,11 +273,8 @@ fn describe(response: &mut HttpResponse, etag: &str, modified: SystemTime, diges
     insert(out, header::ACCEPT_RANGES, "bytes");
     insert(out, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     insert(out, header::CACHE_CONTROL, "private, no-cache");
-    if let Some(digest) = digest {
-        let digest = STANDARD.encode(digest);
-        // RFC 9530, and RFC 3230 for older readers.
-        insert(out, header::HeaderName::from_static("repr-digest"), &format!("sha-256=:{digest}:"));
-        insert(out, header::HeaderName::from_static("digest"), &format!("SHA-256={digest}"));
+    for (name, value) in digest.iter().flat_map(digest_headers) {
+        insert(out, header::HeaderName::from_static(name), &value);
     }
 }
 
@@ -270,6 +282,11 @@ fn insert(headers: &mut header::HeaderMap, name: header::HeaderName, value: &str
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
+}
+
+/// `Content-Disposition` of a file.
+pub(crate) fn disposition(name: &str) -> String {
+    format!("attachment; filename*=UTF-8''{}", utf8_percent_encode(name, ATTRIBUTE))
 }
 
 /// The media type for a file name.
@@ -289,28 +306,22 @@ pub(crate) fn media_type(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stores::Folder;
 
-    #[test]
-    fn paths_that_lead_nowhere() {
-        let folder = tempfile::tempdir().unwrap();
-        let source = FileSource::open(folder.path(), "", &Digests::default()).unwrap();
-        for path in ["/../x", "/%2e%2e/x", "/a/.git/config", "/a%2fb", "/a%5cb", "/a%00b", "/%ff"] {
-            assert_eq!(source.relative(path).unwrap_err().code(), "unknown_file", "{path}");
-        }
-        assert_eq!(source.relative("/a%20b/c.txt").unwrap(), "a b/c.txt");
-        assert_eq!(source.relative("/").unwrap(), ".");
-        assert_eq!(source.relative("").unwrap(), ".");
+    async fn open(folder: &std::path::Path, path: &str) -> Result<FileSource, Problem> {
+        let store: Arc<dyn FileStore> = Arc::new(Folder::new(folder.to_owned()));
+        FileSource::open("r", &store, path, &Digests::new(tokio::runtime::Handle::current())).await
     }
 
-    #[test]
-    fn a_single_file_is_served_at_the_endpoint_itself() {
+    #[actix_web::test]
+    async fn a_single_file_is_the_source_itself() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.bin"), b"x").unwrap();
-        let digests = Digests::default();
-        let source = FileSource::open(folder.path(), "a.bin", &digests).unwrap();
-        assert_eq!(source.relative("").unwrap(), "a.bin");
-        assert!(source.relative("/other").is_err());
-        assert_eq!(FileSource::open(folder.path(), "none", &digests).unwrap_err().code(), "source_not_usable");
+        let source = open(folder.path(), "a.bin").await.unwrap();
+        assert!(source.single);
+        assert_eq!(source.name(""), "a.bin");
+        assert_eq!(source.all().await.unwrap().len(), 1);
+        assert_eq!(open(folder.path(), "none").await.unwrap_err().code(), "source_not_usable");
     }
 
     #[actix_web::test]
@@ -322,11 +333,24 @@ mod tests {
         std::os::unix::fs::symlink(outside.path().join("secret"), folder.path().join("link")).unwrap();
         std::fs::write(folder.path().join("real"), b"y").unwrap();
         std::os::unix::fs::symlink("real", folder.path().join("inside")).unwrap();
-        let source = FileSource::open(folder.path(), "", &Digests::default()).unwrap();
+        let source = open(folder.path(), "").await.unwrap();
         for path in ["out/secret", "link", "out"] {
-            assert!(source.find(path.to_owned()).await.is_err(), "{path}");
+            assert!(source.read(path).await.is_err(), "{path}");
         }
-        assert!(source.find("inside".to_owned()).await.is_ok());
+        assert!(source.read("inside").await.is_ok());
+        assert_eq!(source.all().await.unwrap().len(), 1, "links are not followed");
+    }
+
+    #[test]
+    fn who_wants_a_digest() {
+        let mut headers = header::HeaderMap::new();
+        assert!(!wants_digest(&headers));
+        for (value, expected) in
+            [("sha-256=10", true), ("sha-512=1, sha-256=3", true), ("sha-256=0", false), ("md5=1", false)]
+        {
+            headers.insert(header::HeaderName::from_static("want-repr-digest"), HeaderValue::from_static(value));
+            assert_eq!(wants_digest(&headers), expected, "{value}");
+        }
     }
 
     #[test]

@@ -180,11 +180,14 @@ impl Flow {
     ///
     /// # Errors
     /// What `open` says; it is asked again the next time.
-    pub(crate) fn source(&self, open: impl FnOnce() -> Result<Source, Problem>) -> Result<Arc<Source>, Problem> {
+    pub(crate) async fn source(
+        &self,
+        open: impl Future<Output = Result<Source, Problem>>,
+    ) -> Result<Arc<Source>, Problem> {
         if let Some(source) = self.source.get() {
             return Ok(Arc::clone(source));
         }
-        let source = Arc::new(open()?);
+        let source = Arc::new(open.await?);
         Ok(Arc::clone(self.source.get_or_init(|| source)))
     }
 

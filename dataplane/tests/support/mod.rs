@@ -295,7 +295,7 @@ impl World {
     }
 
     pub async fn pull_files(&self, process: &str, path: &str) -> Flow {
-        let source = Source::Files { root: "shared".into(), path: path.into() };
+        let source = Source::Files { root: "shared".into(), path: path.into(), standing: false };
         self.pull(&self.plan(process, Some(source))).await
     }
 

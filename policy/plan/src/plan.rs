@@ -56,9 +56,12 @@ pub enum Source {
     /// A file or a folder of files.
     #[serde(rename_all = "camelCase")]
     Files {
-        /// Name of a folder in the data plane's own configuration.
+        /// Name of a place for files in the data plane's own configuration.
         root: String,
-        /// Path below that folder; empty for the whole folder.
+        /// Path below that place; empty for all of it.
         path: String,
+        /// A push does not end when all files are sent: files that come later are sent when they are complete.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        standing: bool,
     },
 }

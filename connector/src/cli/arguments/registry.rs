@@ -44,6 +44,9 @@ pub(in crate::cli) struct NewDataset {
     /// File or folder with the data: ROOT as the data plane's configuration names it, and the path below it
     #[arg(long, value_name = "ROOT/PATH", conflicts_with = "json_file")]
     pub file: Option<String>,
+    /// A push of the files does not end: those that come later are sent when they are complete.
+    #[arg(long, requires = "file")]
+    pub standing: bool,
     /// Path that may be read; * stands for one segment, ** for anything below; can be repeated
     #[arg(long = "path", value_name = "PATTERN", conflicts_with = "json_file")]
     pub paths: Vec<String>,
