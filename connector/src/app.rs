@@ -12,6 +12,7 @@ use crate::dcp::DcpServices;
 use crate::fetch::Fetcher;
 use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
+use crate::service::monitor::Pokes;
 use crate::service::partner::Addresses;
 use crate::store::{DEFAULT_CONTEXT, Store, tokens};
 
@@ -37,6 +38,8 @@ pub(crate) struct App {
     pub signer: PlanSigner,
     /// Secret shared with our data planes.
     pub signaling_token: SecretString,
+    /// What the monitor has to look at now.
+    pub monitor: Pokes,
     /// Messages that this process has sent and that are not settled yet.
     pub in_flight: InFlight,
     /// When the process started, ms.

@@ -16,6 +16,7 @@ use crate::fetch::{FetchSettings, Fetcher};
 use crate::http::{self, dsp, listen, management, signaling};
 use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
+use crate::service::monitor::{self, Pokes};
 use crate::service::partner::Addresses;
 use crate::service::token;
 use crate::store::{DEFAULT_CONTEXT, Store, StoreResult, now_ms, secrets};
@@ -74,6 +75,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         addresses: Addresses::default(),
         signer,
         signaling_token: installation.signaling_token,
+        monitor: Pokes::default(),
         in_flight: InFlight::default(),
         started_at,
         participant,
@@ -93,6 +95,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let working = tokio::spawn(worker::run(app.clone(), owing, stop.clone()));
     let hooks = tokio::spawn(webhooks::run(app.clone(), stop.clone()));
     let watching = tokio::spawn(dcp::watch(app.clone(), stop.clone()));
+    let monitoring = tokio::spawn(monitor::run(app.clone(), stop.clone()));
     let servers = start_servers(&app, dsp, management, signaling, token_hash, &stop)
         .map_err(|error| ServeError::new("a listener cannot be served", error))?;
     let handles: Vec<_> = servers.iter().map(actix_web::dev::Server::handle).collect();
@@ -106,7 +109,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     for task in serving.into_iter() {
         let _ended = task.await;
     }
-    let _ended = tokio::join!(working, hooks, watching);
+    let _ended = tokio::join!(working, hooks, watching, monitoring);
     Ok(())
 }
 

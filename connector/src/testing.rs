@@ -13,6 +13,7 @@ use crate::dcp::DcpServices;
 use crate::fetch::{FetchSettings, Fetcher};
 use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
+use crate::service::monitor::Pokes;
 use crate::service::partner::Addresses;
 use crate::store::{Store, now_ms, secrets};
 
@@ -59,6 +60,7 @@ pub(crate) async fn app_with(settings: &str, root: &str) -> (TempDir, Arc<App>) 
         addresses: Addresses::default(),
         signer: PlanSigner::generate().unwrap(),
         signaling_token: installation.signaling_token,
+        monitor: Pokes::default(),
         in_flight: InFlight::default(),
         started_at: now_ms(),
         participant: installation.participant_id,

@@ -1,6 +1,6 @@
 //! Watches over the credentials that running transfers rest on: one that is revoked, suspended, over or not trusted any more
 //! suspends its transfers, and both sides are told why. Nobody tells us of a revocation, so the lists are read again, once each,
-//! twice in `identity.status_cache_s`.
+//! twice in `identity.status_cache_s`; when a credential expires is known, and looked at then.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::DcpServices;
 use crate::app::App;
-use crate::service::ServiceResult;
 use crate::service::transfer::{Command, command};
+use crate::service::{ServiceError, ServiceResult};
 use crate::store::running;
 
 /// Intervals for which it may stay unknown whether a credential holds, because a list cannot be read, before it counts against the transfer.
@@ -31,14 +31,19 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
     let interval = Duration::from_secs(app.config.identity.status_cache_s.max(1)) / 2;
     let mut unknown: HashMap<String, i64> = HashMap::new();
     let mut round: u64 = 0;
+    let mut pause = interval;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(interval) => {}
+            () = tokio::time::sleep(pause) => {}
         }
-        if let Err(error) = look(&app, &dcp, &mut unknown).await {
-            tracing::warn!(%error, "the credentials of running transfers could not be checked");
-        }
+        pause = match look(&app, &dcp, &mut unknown).await {
+            Ok(expiry) => until(expiry, dcp.clock.now()).map_or(interval, |wait| wait.min(interval)),
+            Err(error) => {
+                tracing::warn!(%error, "the credentials of running transfers could not be checked");
+                interval
+            }
+        };
         round += 1;
         if round.is_multiple_of(FORGET_EACH) {
             forget_tokens(&app, &dcp).await;
@@ -46,7 +51,14 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
     }
 }
 
-async fn look(app: &Arc<App>, dcp: &DcpServices, unknown: &mut HashMap<String, i64>) -> ServiceResult<()> {
+/// The wait until a moment, in seconds since 1970; at least one, so that a clock that stands still does not keep us busy.
+fn until(moment: Option<i64>, now: i64) -> Option<Duration> {
+    moment.map(|moment| Duration::from_secs(u64::try_from(moment.saturating_sub(now)).unwrap_or_default().max(1)))
+}
+
+/// Judges what running transfers rest on; when the first of the credentials expires, in seconds since 1970.
+async fn look(app: &Arc<App>, dcp: &DcpServices, unknown: &mut HashMap<String, i64>) -> ServiceResult<Option<i64>> {
+    let mut expiry: Option<i64> = None;
     let mut judged: HashMap<String, Option<Fallen>> = HashMap::new();
     let mut after = String::new();
     loop {
@@ -66,11 +78,18 @@ async fn look(app: &Arc<App>, dcp: &DcpServices, unknown: &mut HashMap<String, i
                     suspend(app, &id, code, reason).await;
                     break;
                 }
+                expiry = expiry.into_iter().chain(expires(credential)).min();
             }
         }
     }
     unknown.retain(|key, _| judged.contains_key(key));
-    Ok(())
+    Ok(expiry)
+}
+
+/// When a credential expires, in seconds since 1970.
+fn expires(credential: &Value) -> Option<i64> {
+    let text = credential.get("validUntil").and_then(Value::as_str)?;
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
 }
 
 /// What stands against a credential now, if anything.
@@ -85,8 +104,7 @@ async fn judge(
     let types = credential.get("type").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let types: Vec<String> = types.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
     let what = format!("the {} of `{counter_party}`", types.first().map_or("credential", String::as_str));
-    let until = OffsetDateTime::parse(text("validUntil"), &Rfc3339).ok();
-    if until.is_some_and(|until| until.unix_timestamp() <= dcp.clock.now()) {
+    if expires(credential).is_some_and(|until| until <= dcp.clock.now()) {
         return Some(("credential_expired", format!("{what} has expired")));
     }
     let issuer = text("issuer");
@@ -118,9 +136,9 @@ async fn judge(
         .then(|| ("credential_status_unknown", format!("it cannot be said whether {what} still holds: {error}")))
 }
 
-async fn suspend(app: &Arc<App>, id: &str, code: &str, reason: &str) {
-    let order = Command::Suspend { code: Some(code.to_owned()), reason: Some(reason.to_owned()) };
-    match command(app, id, order).await {
+async fn suspend(app: &Arc<App>, id: &str, code: &'static str, reason: &str) {
+    let why = ServiceError::bad_request(code, reason);
+    match command(app, id, Command::Hold { why, decision: None }).await {
         Ok(_) => tracing::info!(transfer = %id, code, reason, "a transfer is suspended"),
         // It ended or was suspended in the meantime, here or by another replica.
         Err(error) => tracing::debug!(transfer = %id, %error, "a transfer needs not be suspended"),

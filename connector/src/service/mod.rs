@@ -9,6 +9,7 @@ pub(crate) mod duties;
 pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod in_flight;
+pub(crate) mod monitor;
 pub(crate) mod negotiation;
 pub(crate) mod partner;
 pub(crate) mod process;

@@ -1,6 +1,10 @@
 //! Rows of `agreement`: written once, when a negotiation is finalized.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder};
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 
 use super::entity::agreement::{Column, Entity, Model};
 use super::page::{ListQuery, Listing, Page, list as list_rows};
@@ -32,6 +36,23 @@ pub(crate) async fn find(db: &impl ConnectionTrait, context: &str, role: &str, i
         .one(db)
         .await?;
     Ok(found)
+}
+
+/// The bodies of agreements in one of our roles, by their ids.
+pub(crate) async fn bodies(
+    db: &impl ConnectionTrait,
+    context: &str,
+    role: &str,
+    ids: impl Iterator<Item = &str>,
+) -> StoreResult<HashMap<String, String>> {
+    let ids: BTreeSet<&str> = ids.collect();
+    let found = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::Body])
+        .filter(Column::Context.eq(context))
+        .filter(Column::Role.eq(role))
+        .filter(Column::Id.is_in(ids));
+    Ok(found.into_tuple::<(String, String)>().all(db).await?.into_iter().collect())
 }
 
 /// The agreement in whichever role we have it (consumer first, when both are here).

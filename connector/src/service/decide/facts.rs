@@ -132,10 +132,9 @@ impl Consent {
         let has = |list: &[String], name: &str| list.is_empty() || list.iter().any(|item| item == name);
         let dataset = self.datasets.is_empty() || asking.dataset.is_some_and(|dataset| has(&self.datasets, dataset));
         let declared = asking.declared();
-        let purposes = declared.as_ref().map_or_else(
-            || claimed(asking.claims),
-            |declared| declared.iter().map(String::as_str).collect(),
-        );
+        let purposes = declared
+            .as_ref()
+            .map_or_else(|| claimed(asking.claims), |declared| declared.iter().map(String::as_str).collect());
         let purpose = self.purposes.is_empty()
             || !purposes.is_empty() && purposes.iter().all(|purpose| has(&self.purposes, purpose));
         dataset && purpose && has(&self.recipients, asking.participant)

@@ -1,6 +1,5 @@
 //! Decisions written down: what was decided, by what facts, so that it can be explained and tried again under other terms.
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::Judged;
@@ -66,17 +65,6 @@ impl Judged {
             reasons: text(serde_json::to_string(&self.decision.reasons))?,
             created_at: self.facts.now_ms,
         })
-    }
-
-    /// What the event about the process tells of it.
-    pub(crate) fn told(&self) -> Value {
-        let first = self.decision.reasons.first().filter(|_| !self.decision.allow);
-        let mut told = serde_json::Map::from_iter([("allow".to_owned(), self.decision.allow.into())]);
-        if let Some(reason) = first {
-            told.insert("rule".to_owned(), reason.rule.clone().into());
-            told.insert("fact".to_owned(), reason.fact.clone().into());
-        }
-        Value::Object(told)
     }
 }
 

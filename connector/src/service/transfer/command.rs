@@ -14,9 +14,10 @@ use crate::app::App;
 use crate::service::decide::Occasion;
 use crate::service::partner::{CounterPartyRef, resolve};
 use crate::service::process::{Process as _, announce, begin, locked, owe, role, save};
+use crate::service::reason::termination_object;
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
-use crate::store::{Unit, agreements, decisions, processes};
+use crate::store::{Unit, agreements, decision_record, decisions, processes};
 
 /// Format of a transfer when the caller names none.
 const DEFAULT_FORMAT: &str = "HttpData-PULL";
@@ -50,6 +51,13 @@ pub(crate) enum Command {
         /// Reason for people.
         reason: Option<String>,
     },
+    /// Either side: pause, because what the transfer rests on does not hold now.
+    Hold {
+        /// What does not hold.
+        why: ServiceError,
+        /// The monitor's decision; with it the transfer goes on by itself when it is another one again.
+        decision: Option<Box<decision_record::Model>>,
+    },
     /// Either side: go on after a pause.
     Resume,
     /// Either side: all data has flowed.
@@ -67,7 +75,7 @@ impl Command {
     fn message(&self) -> TransferMessage {
         match self {
             Self::Start | Self::Resume => TransferMessage::Start,
-            Self::Suspend { .. } => TransferMessage::Suspension,
+            Self::Hold { .. } | Self::Suspend { .. } => TransferMessage::Suspension,
             Self::Complete => TransferMessage::Completion,
             Self::Terminate { .. } => TransferMessage::Termination,
         }
@@ -134,6 +142,7 @@ async fn carry_out(app: &App, unit: &mut Unit, mut row: Model, command: Command)
     check_command(&row, &command)?;
     let conflict = |illegal: machine::Illegal| ServiceError::conflict(illegal.code, illegal.message);
     owe(app, &mut row, command.message(), now).map_err(conflict)?;
+    row.held_for = None;
     match command {
         Command::Start | Command::Resume => {
             if role(&row) == Role::Provider {
@@ -145,6 +154,15 @@ async fn carry_out(app: &App, unit: &mut Unit, mut row: Model, command: Command)
             say_why(&mut row, code, reason, "suspended_by_operator", "paused by the operator");
             forget_address(&mut row);
             aim(&mut row, "SUSPENDED", now);
+        }
+        Command::Hold { why, decision } => {
+            row.termination = Some(termination_object(why.code, &why.message, Some(&why)).to_string());
+            forget_address(&mut row);
+            aim(&mut row, "SUSPENDED", now);
+            if let Some(decision) = decision {
+                row.held_for = Some(why.code.to_owned());
+                decisions::insert(unit, *decision).await?;
+            }
         }
         Command::Complete => aim(&mut row, "COMPLETED", now),
         Command::Terminate { code, reason } => {

@@ -15,3 +15,4 @@ pub(crate) use delivery::needs_flow;
 pub(crate) use flow::{FlowStep, callback, fail_flow, flow_step, forget_target, signalled};
 pub(crate) use local::local_endpoint;
 pub(crate) use receive::{Incoming, receive, receive_request};
+pub(crate) use receive::{about, asking};

@@ -88,7 +88,7 @@ pub(crate) async fn receive_request(
 }
 
 /// What a decision about the transfer is about.
-pub(super) fn about(row: &Model) -> Subject<'_> {
+pub(crate) fn about(row: &Model) -> Subject<'_> {
     Subject { process: &row.id, agreement: &row.agreement_id, dataset: &row.dataset_id }
 }
 

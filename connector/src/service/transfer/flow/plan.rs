@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::service::dataset::DatasetBody;
 use crate::service::decide::{Known, USE};
 use crate::service::process::role;
-use crate::service::transfer::receive::asking;
+use crate::service::transfer::asking;
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
 use crate::store::{agreements, dataset, now_ms, registry};
