@@ -1,10 +1,10 @@
 //! The API that data planes call: registration and callbacks (Data Plane Signaling, Control plane API).
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use dps_signaling::{Callback, RegistrationMessage, StatusMessage};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 
@@ -22,6 +22,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .route("/dataplanes", web::put().to(register))
         .route("/dataplanes/{id}", web::delete().to(unregister))
         .route("/transfers/{id}/dataflow/{event}", web::post().to(callback))
+        .route("/transfers/{id}/renewal/verify", web::post().to(verify_client))
+        .route("/transfers/{id}/renewal/sign", web::post().to(sign_for_renewal))
         .route("/transfers/{id}/agreement", web::get().to(agreement));
 }
 
@@ -102,6 +104,57 @@ async fn agreement(app: web::Data<App>, http: HttpRequest, id: web::Path<String>
     };
     match found.await {
         Ok(agreement) => HttpResponse::Ok().json(agreement),
+        Err(error) => Problem::from(error).error_response(),
+    }
+}
+
+async fn verify_client(
+    app: web::Data<App>,
+    http: HttpRequest,
+    id: web::Path<String>,
+    payload: web::Payload,
+) -> HttpResponse {
+    let app = app.into_inner();
+    let done = async {
+        let client = secret_member(&app, &http, payload, "clientToken").await?;
+        transfer::renewal::verify(&app, &id, client.expose_secret()).await
+    };
+    secret_answer(done.await, "token")
+}
+
+async fn sign_for_renewal(
+    app: web::Data<App>,
+    http: HttpRequest,
+    id: web::Path<String>,
+    payload: web::Payload,
+) -> HttpResponse {
+    let app = app.into_inner();
+    let done = async {
+        let token = secret_member(&app, &http, payload, "token").await?;
+        transfer::renewal::sign(&app, &id, &token).await
+    };
+    secret_answer(done.await, "clientToken")
+}
+
+/// The one member of a body.
+async fn secret_member(
+    app: &App,
+    http: &HttpRequest,
+    mut payload: web::Payload,
+    name: &str,
+) -> ServiceResult<SecretString> {
+    authenticate(app, http).await?;
+    let body = json_body(app, http, &mut payload).await?.unwrap_or_default();
+    let text = body.get(name).and_then(Value::as_str);
+    let missing = || ServiceError::bad_request("bad_signal", format!("member `{name}` is missing or no string"));
+    text.map(SecretString::from).ok_or_else(missing)
+}
+
+fn secret_answer(result: ServiceResult<SecretString>, name: &str) -> HttpResponse {
+    match result {
+        Ok(secret) => HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .json(serde_json::json!({name: secret.expose_secret()})),
         Err(error) => Problem::from(error).error_response(),
     }
 }

@@ -64,6 +64,15 @@ impl fmt::Debug for SelfIssued {
     }
 }
 
+/// What the token says by which a consumer renews an access token (DPS profiles, Token renewal).
+#[derive(Clone, Debug)]
+pub struct ClientToken {
+    /// The access token that it holds.
+    pub access_token: SecretString,
+    /// The one use that was made of it.
+    pub token_use: TokenUse,
+}
+
 /// The token of a header `Authorization: Bearer TOKEN` (DCP 1.0.1, 5.3), the scheme written exactly so.
 ///
 /// # Errors

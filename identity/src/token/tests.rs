@@ -301,3 +301,40 @@ fn the_header() {
         assert_eq!(bearer(header).unwrap_err().code(), code, "{header:?}");
     }
 }
+
+#[tokio::test]
+async fn a_client_of_a_refresh_endpoint_is_the_holder_and_names_its_access_token() {
+    let scene = scene();
+    let ask = async |token: &str, holder: &str| {
+        scene.validator.validate_client(token, &US.parse().unwrap(), holder).await.map(|client| client.access_token)
+    };
+    let refused = [
+        (json!({"iss": null}), "missing_claim"),
+        (json!({"exp": null}), "missing_claim"),
+        (json!({"token": null}), "missing_claim"),
+        (json!({"token": 1}), "malformed_token"),
+        (json!({"jti": ""}), "malformed_token"),
+        (json!({"sub": OTHER}), "issuer_not_subject"),
+        (json!({"aud": OTHER}), "wrong_audience"),
+        (json!({"iat": NOW - 300, "exp": NOW - 30}), "token_expired"),
+        (json!({"iat": NOW + 31}), "token_issued_in_future"),
+        (json!({"nbf": NOW + 31}), "token_not_yet_valid"),
+        (json!({"exp": NOW + 3601}), "token_too_long_lived"),
+        (json!({"iat": null, "exp": NOW + 3631}), "token_too_long_lived"),
+    ];
+    for (change, code) in refused {
+        let token = scene.city.sign(&json!({}), &claims(&change));
+        assert_eq!(ask(&token, CITY).await.unwrap_err().code(), code, "{change}");
+    }
+    let good = scene.city.sign(&json!({}), &claims(&json!({})));
+    assert_eq!(ask(&good, OTHER).await.unwrap_err().code(), "wrong_holder");
+    let (head, _) = good.rsplit_once('.').unwrap();
+    assert_eq!(ask(&format!("{head}.AAAA"), CITY).await.unwrap_err().code(), "bad_signature");
+    assert!(scene.replay.is_empty(), "who only claims to be somebody fills nothing");
+    assert_eq!(ask(&good, CITY).await.unwrap().expose_secret(), "access");
+    assert_eq!(ask(&good, CITY).await.unwrap_err().code(), "token_replayed");
+    // The profile asks for neither an id nor the time of issue.
+    let short = scene.city.sign(&json!({}), &claims(&json!({"jti": null, "iat": null})));
+    assert_eq!(ask(&short, CITY).await.unwrap().expose_secret(), "access");
+    assert_eq!(ask(&short, CITY).await.unwrap_err().code(), "token_replayed");
+}

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
-use super::{MAX_TOKEN_BYTES, ReplayMemory, SelfIssued, TokenUse};
+use super::{ClientToken, MAX_TOKEN_BYTES, ReplayMemory, SelfIssued, TokenUse};
 use crate::did::{Did, DidResolver, DidUrl, Relationship};
 use crate::jose::{JoseError, Jws};
 use crate::{Clock, IdentityError, printable};
@@ -62,18 +65,72 @@ impl TokenValidator {
         let jti = claims.jti()?;
         let access_token = claims.secret("token")?;
         let pre_authorized_code = claims.secret("pre-authorized_code")?;
-        self.signature(&jws, &did).await?;
+        self.signature(&jws, &did, Relationship::CapabilityInvocation).await?;
 
         // Last, so that only who signed for an identity fills the memory.
-        let token_use = TokenUse {
-            issuer: did.as_str().to_owned(),
-            jti: jti.to_owned(),
-            expires: expires.saturating_add(self.leeway_s).saturating_add(1),
-        };
+        let token_use = self.used(&did, jti, expires);
         self.replay.remember(&token_use, self.clock.now())?;
         let mut extra = jws.into_payload();
         extra.retain(|name, _value| !KNOWN.contains(&name.as_str()));
         Ok(SelfIssued { did, issued, expires, token: access_token, pre_authorized_code, token_use, extra })
+    }
+
+    /// Checks the JWT by which a consumer proves at a refresh endpoint that it is `holder` (DPS profiles, Token renewal), and notes
+    /// its use. It is a self-issued token for `audience` with the present access token in `token`; the profile asks for
+    /// neither `jti` nor `iat`, and lets any key of the document sign that stands for its subject.
+    ///
+    /// # Errors
+    /// Those of [`TokenValidator::validate`], and `wrong_holder` when it speaks for somebody else.
+    pub async fn validate_client(
+        &self,
+        token: &str,
+        audience: &Did,
+        holder: &str,
+    ) -> Result<ClientToken, IdentityError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            let message = format!("the client's token is larger than {MAX_TOKEN_BYTES} bytes");
+            return Err(IdentityError::caller("malformed_token", message));
+        }
+        let jws = Jws::parse(token).map_err(|error| of_token(&error))?;
+        let claims = Claims(jws.payload());
+        let did = claims.party(audience)?;
+        if did.as_str() != holder {
+            let message = format!("the client's token is of `{did}` and not of whom the refresh token was given to");
+            return Err(IdentityError::caller("wrong_holder", message));
+        }
+        let expires = self.end(&claims)?;
+        if let Some(issued) = claims.seconds("iat")? {
+            self.begin(issued, expires)?;
+        }
+        let access_token = claims.secret("token")?.ok_or_else(|| missing("token"))?;
+        // Without an id the token itself is what must not come twice.
+        let jti = match claims.0.get("jti") {
+            None | Some(Value::Null) => URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes())),
+            Some(_) => claims.jti()?.to_owned(),
+        };
+        match self.signature(&jws, &did, Relationship::CapabilityInvocation).await {
+            Err(error) if error.code() == "key_not_allowed" => {
+                self.signature(&jws, &did, Relationship::Authentication).await?;
+            }
+            checked => checked?,
+        }
+        let latest = self.clock.now().saturating_add(self.leeway_s).saturating_add(self.max_lifetime_s);
+        if expires > latest {
+            let most = self.max_lifetime_s;
+            let message = format!("the client's token is valid for longer than {most} s from now");
+            return Err(IdentityError::caller("token_too_long_lived", message));
+        }
+        let token_use = self.used(&did, &jti, expires);
+        self.replay.remember(&token_use, self.clock.now())?;
+        Ok(ClientToken { access_token, token_use })
+    }
+
+    fn used(&self, did: &Did, jti: &str, expires: i64) -> TokenUse {
+        TokenUse {
+            issuer: did.as_str().to_owned(),
+            jti: jti.to_owned(),
+            expires: expires.saturating_add(self.leeway_s).saturating_add(1),
+        }
     }
 
     /// Notes that this party has presented a credential that was accepted: others cannot crowd out its tokens any more.
@@ -82,32 +139,42 @@ impl TokenValidator {
     }
 
     fn times(&self, claims: &Claims<'_>) -> Result<(i64, i64), IdentityError> {
-        let now = self.clock.now();
-        let latest = now.saturating_add(self.leeway_s);
-        let expires = claims.seconds("exp")?.ok_or_else(|| missing("exp"))?;
+        let expires = self.end(claims)?;
         let issued = claims.seconds("iat")?.ok_or_else(|| missing("iat"))?;
-        let refuse = |code, message: String| Err(IdentityError::caller(code, message));
-        if expires.saturating_add(self.leeway_s) <= now {
-            return refuse("token_expired", format!("the ID token expired {} s ago", now.saturating_sub(expires)));
-        }
-        if issued > latest {
-            let ahead = issued.saturating_sub(now);
-            return refuse("token_issued_in_future", format!("the ID token was issued {ahead} s in the future"));
-        }
-        if let Some(from) = claims.seconds("nbf")?
-            && from > latest
-        {
-            let ahead = from.saturating_sub(now);
-            return refuse("token_not_yet_valid", format!("the ID token is not valid for another {ahead} s"));
-        }
-        if expires.saturating_sub(issued) > self.max_lifetime_s {
-            let most = self.max_lifetime_s;
-            return refuse("token_too_long_lived", format!("the ID token is valid for longer than {most} s"));
-        }
+        self.begin(issued, expires)?;
         Ok((issued, expires))
     }
 
-    async fn signature(&self, jws: &Jws<'_>, did: &Did) -> Result<(), IdentityError> {
+    fn end(&self, claims: &Claims<'_>) -> Result<i64, IdentityError> {
+        let now = self.clock.now();
+        let expires = claims.seconds("exp")?.ok_or_else(|| missing("exp"))?;
+        if expires.saturating_add(self.leeway_s) <= now {
+            let message = format!("the ID token expired {} s ago", now.saturating_sub(expires));
+            return Err(IdentityError::caller("token_expired", message));
+        }
+        if let Some(from) = claims.seconds("nbf")?
+            && from > now.saturating_add(self.leeway_s)
+        {
+            let message = format!("the ID token is not valid for another {} s", from.saturating_sub(now));
+            return Err(IdentityError::caller("token_not_yet_valid", message));
+        }
+        Ok(expires)
+    }
+
+    fn begin(&self, issued: i64, expires: i64) -> Result<(), IdentityError> {
+        let now = self.clock.now();
+        if issued > now.saturating_add(self.leeway_s) {
+            let message = format!("the ID token was issued {} s in the future", issued.saturating_sub(now));
+            return Err(IdentityError::caller("token_issued_in_future", message));
+        }
+        if expires.saturating_sub(issued) > self.max_lifetime_s {
+            let message = format!("the ID token is valid for longer than {} s", self.max_lifetime_s);
+            return Err(IdentityError::caller("token_too_long_lived", message));
+        }
+        Ok(())
+    }
+
+    async fn signature(&self, jws: &Jws<'_>, did: &Did, use_of: Relationship) -> Result<(), IdentityError> {
         let key = match jws.header().get("kid") {
             Some(Value::String(kid)) => {
                 let method = DidUrl::resolve(did, kid)?;
@@ -115,12 +182,12 @@ impl TokenValidator {
                     let message = format!("the ID token of `{did}` names a key of another DID");
                     return Err(IdentityError::caller("key_of_another", message));
                 }
-                self.resolver.key(&method, Relationship::CapabilityInvocation).await?
+                self.resolver.key(&method, use_of).await?
             }
             Some(_) => {
                 return Err(IdentityError::caller("malformed_token", "the `kid` of the ID token is not a string"));
             }
-            None => self.resolver.sole_key(did, Relationship::CapabilityInvocation).await?.1,
+            None => self.resolver.sole_key(did, use_of).await?.1,
         };
         jws.verify(&key).map_err(|error| of_token(&error))
     }

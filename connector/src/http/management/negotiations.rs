@@ -102,7 +102,9 @@ pub(super) fn check_purpose(purpose: &[String]) -> ServiceResult<()> {
     if purpose.len() > dsp_protocol::purpose::MOST {
         return Err(bad("purpose", format!("has more than {} items", dsp_protocol::purpose::MOST)));
     }
-    purpose.iter().try_for_each(|text| dsp_protocol::purpose::check(text).map_err(|why| bad("purpose", format!("is refused: {why}"))))
+    purpose.iter().try_for_each(|text| {
+        dsp_protocol::purpose::check(text).map_err(|why| bad("purpose", format!("is refused: {why}")))
+    })
 }
 
 /// A contract negotiation, seen from our side.

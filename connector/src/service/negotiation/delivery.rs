@@ -33,7 +33,8 @@ pub(super) fn outgoing(app: &App, row: &Model) -> ServiceResult<Option<Outgoing>
             let consumer_pid = ConsumerPid::parse(&row.id).map_err(ServiceError::internal)?;
             let offer = offer_of(row)?;
             let purpose = serde_json::from_str(&row.purpose).map_err(ServiceError::internal)?;
-            let body = ContractRequestMessage { consumer_pid, provider_pid, callback_address: callback, offer, purpose };
+            let body =
+                ContractRequestMessage { consumer_pid, provider_pid, callback_address: callback, offer, purpose };
             (if first { "request" } else { "{pid}/request" }, body.to_value())
         }
         NegotiationMessage::ContractOffer => {

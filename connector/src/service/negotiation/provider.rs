@@ -177,7 +177,8 @@ async fn decide_now(app: &App, participant: &Participant, row: &mut Model, offer
     match scopes::proven(app, participant, &policy).await {
         Ok(proven) => {
             row.claims = proven.claims().to_string();
-            let asking = Asking { purpose: &row.purpose, ..Asking::of(proven.id(), proven.claims(), Some(&row.dataset_id)) };
+            let asking =
+                Asking { purpose: &row.purpose, ..Asking::of(proven.id(), proven.claims(), Some(&row.dataset_id)) };
             let judged = judge(app, app.store.reads(), &policy, Scope::Negotiation, &asking).await?;
             let next = judged.refusal().map_or(Next::Send(NegotiationMessage::Agreement), Next::Refuse);
             Ok(Step { next, judged: Some(judged) })

@@ -8,6 +8,7 @@ mod delivery;
 mod flow;
 mod local;
 mod receive;
+pub(crate) mod renewal;
 mod row;
 
 pub(crate) use command::{Command, NewTransfer, command, next_commands, start};

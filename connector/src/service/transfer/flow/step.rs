@@ -4,6 +4,7 @@ use dps_signaling::{Dialect, FlowRequest, Signal, profile_of_format};
 use dsp_protocol::Role;
 use serde_json::{Value, json};
 
+use super::super::renewal::can_be_verified;
 use super::super::row::is_push;
 use super::plan::plan;
 use super::target::next_signal;
@@ -54,7 +55,7 @@ pub(crate) async fn flow_step(app: &App, row: &Model) -> ServiceResult<Option<Fl
                 dataset_id: row.dataset_id.clone(),
                 profile,
                 claims: serde_json::from_str(&row.claims).unwrap_or_else(|_| json!({})),
-                metadata: json!({"plan": policy_plan::sign(&plan, &app.signer).map_err(ServiceError::internal)?}),
+                metadata: metadata(app, row, &plan)?,
                 labels: Vec::new(),
                 data_address: if push_start { address } else { None },
                 callback_address: Some(app.signaling_address.clone()),
@@ -76,6 +77,15 @@ pub(crate) async fn flow_step(app: &App, row: &Model) -> ServiceResult<Option<Fl
         }
     };
     Ok(Some(FlowStep { signal, plane, dialect, flow_id, body }))
+}
+
+/// The plan, and for the provider's plane whether we can say who comes for a new token of the flow.
+fn metadata(app: &App, row: &Model, plan: &policy_plan::EnforcementPlan) -> ServiceResult<Value> {
+    let mut metadata = json!({"plan": policy_plan::sign(plan, &app.signer).map_err(ServiceError::internal)?});
+    if role(row) == Role::Provider && !is_push(row) && can_be_verified(app, &row.counter_party) {
+        metadata["renewal"] = json!(true);
+    }
+    Ok(metadata)
 }
 
 /// The same for every attempt at one signal, also after a restart: a plane whose answer was lost knows it again and gives
