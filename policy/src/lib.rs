@@ -41,6 +41,7 @@ mod region;
 mod rego;
 mod rule;
 mod scope;
+mod template;
 mod tree;
 mod turtle;
 mod value;
@@ -59,4 +60,8 @@ pub use policy::{Looks, Policy, PolicySource};
 pub use policy_plan::Used;
 pub use region::REGIONS_VERSION;
 pub use scope::Scope;
+pub use template::{
+    DEFAULT_LANGUAGE, Instance, Parameter, ParameterType, Template, TemplateError, TemplateText, languages, template,
+    templates,
+};
 pub use turtle::from_turtle;
