@@ -9,7 +9,8 @@ use crate::did::Did;
 use crate::trust::TrustedIssuers;
 
 /// The claims of a subject that become claims of the participant when nothing else is set: those that constraints have names for.
-pub const LIFTED: [&str; 8] = ["memberOf", "role", "roles", "spatial", "nutsRegion", "nuts", "groups", "purpose"];
+pub const LIFTED: [&str; 9] =
+    ["memberOf", "role", "roles", "spatial", "position", "nutsRegion", "nuts", "groups", "purpose"];
 
 /// The type that every credential has; it says nothing.
 const ANY_TYPE: &str = "VerifiableCredential";
@@ -118,6 +119,8 @@ fn lift(into: &mut Map<String, Value>, name: &str, value: Option<&Value>) {
 fn simple(value: &Value) -> Option<Value> {
     match value {
         Value::String(_) | Value::Number(_) | Value::Bool(_) => Some(value.clone()),
+        // A GeoJSON geometry (RFC 7946) is one value.
+        Value::Object(members) if members.contains_key("coordinates") => Some(value.clone()),
         Value::Object(members) => {
             let inner = ["@id", "@value", "id", "membershipType"].iter().find_map(|name| members.get(*name))?;
             (inner.is_string() || inner.is_number() || inner.is_boolean()).then(|| inner.clone())
@@ -167,6 +170,10 @@ mod tests {
             verified(MEMBERSHIP, json!({"id": HOLDER, "memberOf": "Twins", "membership": {"membershipType": "Full"}})),
             verified("RoleCredential", json!({"id": HOLDER, "role": ["planner", {"deep": 1}], "nuts": "DE"})),
             verified("RoleCredential", json!({"id": HOLDER, "role": "planner", "level": 3})),
+            verified(
+                "SiteCredential",
+                json!({"id": HOLDER, "position": {"type": "Point", "coordinates": [9.19, 45.46]}}),
+            ),
         ];
         let claims = of(&credentials, ALL).await;
         assert_eq!(
@@ -176,6 +183,7 @@ mod tests {
                     {"type": [MEMBERSHIP], "issuer": ISSUER, "subject": HOLDER, "validUntil": "2026-01-01T00:00:00Z"},
                     {"type": ["RoleCredential"], "issuer": ISSUER, "subject": HOLDER, "validUntil": "2026-01-01T00:00:00Z"},
                     {"type": ["RoleCredential"], "issuer": ISSUER, "subject": HOLDER, "validUntil": "2026-01-01T00:00:00Z"},
+                    {"type": ["SiteCredential"], "issuer": ISSUER, "subject": HOLDER, "validUntil": "2026-01-01T00:00:00Z"},
                 ],
                 MEMBERSHIP: {"id": HOLDER, "memberOf": "Twins", "membership": {"membershipType": "Full"}},
                 "RoleCredential": [
@@ -186,6 +194,8 @@ mod tests {
                 "memberOf": ["Twins"],
                 "role": ["planner"],
                 "nuts": ["DE"],
+                "SiteCredential": {"id": HOLDER, "position": {"type": "Point", "coordinates": [9.19, 45.46]}},
+                "position": [{"type": "Point", "coordinates": [9.19, 45.46]}],
             })
         );
     }

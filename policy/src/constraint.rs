@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::calendar::{self, Clock, Zone};
 use crate::dialect;
 use crate::error::{At, PolicyError};
+use crate::gaia_x;
 use crate::json::{is_list, items, members, name, not_understood};
 use crate::model::{Atom, Condition, MAX_COMPARISON_TEXT, Origin, Scalar, clipped};
 use crate::operand::typed;
@@ -117,6 +118,7 @@ fn is_plain(member: &str) -> bool {
 fn atom(members: &[(&str, &Value)], reading: Reading, at: &At) -> Result<Condition, PolicyError> {
     let (mut left, mut operator, mut given, mut data_type) = (None, None, None, None);
     let (mut unit, mut status) = (None, None);
+    let (mut path, mut subject_type) = (None, None);
     for (member, value) in members {
         let here = at.member(member);
         match *member {
@@ -144,11 +146,31 @@ fn atom(members: &[(&str, &Value)], reading: Reading, at: &At) -> Result<Conditi
             "unit" => unit = Some(name(value, &here)?),
             "status" => status = Some((*value, here)),
             plain if is_plain(plain) => {}
-            other => return Err(not_understood(other, at)),
+            other => match dialect::gaia_x(other) {
+                Some("leftOperand") => path = Some((name(value, &here)?, here)),
+                Some("credentialSubjectType") => subject_type = Some(name(value, &here)?),
+                _ => return Err(not_understood(other, at)),
+            },
         }
     }
     let missing = |member: &str| PolicyError::new("member_missing", &at.member(member), "this member is missing");
-    let mut left = left.ok_or_else(|| missing("leftOperand"))?;
+    let mut left = match (left, path, subject_type) {
+        (Some(left), None, None) => left,
+        (None, Some((path, here)), Some(subject_type)) => {
+            let steps = gaia_x::steps(&path).map_err(|text| PolicyError::new("left_operand_unknown", &here, text))?;
+            Left::Subject { name: format!("{} of {subject_type}", steps.join(".")), subject_type, path: steps }
+        }
+        (None, Some(_), None) => return Err(missing("ovc:credentialSubjectType")),
+        (Some(_), Some(_), _) => {
+            return Err(PolicyError::new(
+                "member_twice",
+                &at.member("ovc:leftOperand"),
+                "the left operand is given twice",
+            ));
+        }
+        (Some(_), None, Some(_)) => return Err(not_understood("ovc:credentialSubjectType", at)),
+        (None, None, _) => return Err(missing("leftOperand")),
+    };
     let origin = Origin { part: reading.part, pointer: at.to_pointer() };
     let mut has_zone = false;
     let in_unit = unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();

@@ -54,19 +54,20 @@ pub(crate) fn left_operand(name: &str) -> Option<Result<Left, String>> {
             _ => None,
         };
     }
-    if local(name, &GAIA_X).is_some() {
-        return Some(Err(gaia_x()));
-    }
     let prefix = name.split_once(':').map(|(prefix, _)| prefix)?;
     match (prefix, name) {
         (_, "vc:role") => Some(Ok(Left::Role)),
         (_, "vc:currentParty") => Some(Ok(Left::Recipient)),
-        (_, "vc:type") => Some(Err(
-            "`vc:type` of FIWARE is not read here; name the credential and a member of it, as in `credential:TypeCredential.member`"
-                .to_owned(),
-        )),
-        ("ngsi-ld", _) => Some(Err(format!("`{name}` of FIWARE looks at entities; that is said by the selection of the dataset"))),
-        ("tmf" | "dome-op", _) => Some(Err(format!("`{name}` of FIWARE looks at a marketplace that is not known here"))),
+        // The types of all credentials that were accepted.
+        (_, "vc:type") => {
+            Some(Ok(Left::Claim { name: name.to_owned(), path: vec!["credentials".to_owned(), "type".to_owned()] }))
+        }
+        ("ngsi-ld", _) => {
+            Some(Err(format!("`{name}` of FIWARE looks at entities; that is said by the selection of the dataset")))
+        }
+        ("tmf" | "dome-op", _) => {
+            Some(Err(format!("`{name}` of FIWARE looks at a marketplace that is not known here")))
+        }
         _ if is_http_operand(name) => Some(Err(format!(
             "`{name}` of FIWARE looks at the request; which requests a dataset admits is said with the dataset"
         ))),
@@ -91,13 +92,20 @@ pub(crate) fn refused_right(name: &str) -> Option<String> {
         .then(|| format!("`{name}` stands for a value of the moment, which is not put in here; write the value"))
 }
 
-/// Why a member that another ecosystem adds is refused.
-pub(crate) fn refused_member(name: &str) -> Option<String> {
-    local(name, &GAIA_X).map(|_| gaia_x())
+/// The word of Gaia-X' profile that a member's name is: `constraint`, `leftOperand` and `credentialSubjectType` are read.
+pub(crate) fn gaia_x(name: &str) -> Option<&str> {
+    local(name, &GAIA_X)
 }
 
-fn gaia_x() -> String {
-    "Gaia-X' `ovc` constraints choose credentials by the type of their subject, while they are known here by their own type; \
-     write `credential:TypeCredential.member`"
-        .to_owned()
+/// Why an action that another ecosystem adds is refused.
+pub(crate) fn refused_action(name: &str) -> Option<String> {
+    if local(name, &CATENA_X) == Some("access") {
+        return Some(format!(
+            "`{name}` of Catena-X is said here by the access policy of an offer, whose action is `use`"
+        ));
+    }
+    let prefix = name.split_once(':').map(|(prefix, _)| prefix)?;
+    matches!(prefix, "ngsi-ld" | "tmf" | "dome-op").then(|| {
+        format!("the action `{name}` of FIWARE is a request of a kind; which requests a dataset admits is said with the dataset")
+    })
 }

@@ -179,6 +179,9 @@ impl Case<'_> {
                     "the asset that is asked for, or whether it is in the collection, is not known".to_owned()
                 }
                 Left::Asset { .. } | Left::Given { .. } => format!("{name} is not known: the facts do not tell it"),
+                Left::Subject { subject_type, .. } => {
+                    format!("{name} is not known: no accepted credential about a {subject_type} has it")
+                }
                 Left::Claim { .. } => format!("{name} is not known: no verified claim has a comparable value"),
                 _ => format!("{name} is not known: no verified claim has it"),
             },

@@ -184,6 +184,7 @@ impl Source {
             | Left::Membership
             | Left::Role
             | Left::Device
+            | Left::Subject { .. }
             | Left::Claim { .. } => Self::Credential,
         }
     }

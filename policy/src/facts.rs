@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::area::positions;
+use crate::gaia_x;
 use crate::instant::{Moment, duration, moment};
 use crate::model::{Atom, Scalar};
 use crate::operand::media_type;
@@ -151,6 +152,10 @@ fn follow<'a>(value: &'a Json, path: &[String], found: &mut Vec<&'a Json>) {
 fn at_path(root: &Json, path: &[String]) -> Option<Vec<Scalar>> {
     let mut found = Vec::new();
     follow(root, path, &mut found);
+    all_values(found)
+}
+
+fn all_values(found: Vec<&Json>) -> Option<Vec<Scalar>> {
     let mut values = Vec::new();
     for value in found {
         values.extend(claim_values(value)?);
@@ -285,6 +290,9 @@ fn values(
         Left::Membership => facts.first_claim(&["membership"]),
         Left::Role => facts.first_claim(&["role", "roles"]),
         Left::Claim { path, .. } => as_right(at_path(&facts.claims, path)?),
+        Left::Subject { subject_type, path, .. } => {
+            as_right(all_values(gaia_x::values(&facts.claims, subject_type, path))?)
+        }
         Left::Asset { path, .. } => as_right(at_path(&facts.asset, path)?),
         Left::Given { name, unit, .. } => as_right(facts.given(name, unit.as_deref())?),
         Left::Target => target.map(|target| vec![Scalar::Text(target.to_owned())]),

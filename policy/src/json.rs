@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::dialect;
 use crate::error::{At, PolicyError};
 use crate::vocabulary::{is_annotation, is_foreign, term};
 
@@ -36,9 +35,6 @@ const MAX_MEMBERS: usize = 64;
 
 /// A member that nothing here understands.
 pub(crate) fn not_understood(name: &str, at: &At) -> PolicyError {
-    if let Some(reason) = dialect::refused_member(name) {
-        return PolicyError::new("member_not_understood", &at.member(name), reason);
-    }
     let what = if is_foreign(name) { "a member of another vocabulary" } else { "this member" };
     PolicyError::new("member_not_understood", &at.member(name), format!("{what} is not understood here"))
 }

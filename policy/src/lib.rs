@@ -30,6 +30,7 @@ mod explain;
 mod explanation;
 mod facts;
 mod fold;
+mod gaia_x;
 mod instant;
 mod json;
 mod lint;

@@ -101,7 +101,8 @@ impl Policy {
         duties::terms(&self.compiled)
     }
 
-    /// The members of [`Facts::claims`] that its constraints look at: for `credential:A.b` it is `A`. They tell which credentials
+    /// The members of [`Facts::claims`] that its constraints look at: for `credential:A.b` it is `A`, for a subject type of Gaia-X that
+    /// type. They tell which credentials
     /// have to be asked for.
     #[must_use]
     pub fn claims_read(&self) -> BTreeSet<&str> {
@@ -128,14 +129,17 @@ impl Policy {
                 | Left::Target
                 | Left::Asset { .. }
                 | Left::Given { .. }
+                | Left::Subject { .. }
                 | Left::Claim { .. } => &[],
             }
         };
         let mut names = BTreeSet::new();
         for (_, atom) in &self.compiled.atoms {
             names.extend(of(&atom.left));
-            if let Left::Claim { path, .. } = &atom.left {
-                names.extend(path.first().map(String::as_str));
+            match &atom.left {
+                Left::Claim { path, .. } => names.extend(path.first().map(String::as_str)),
+                Left::Subject { subject_type, .. } => names.extend([subject_type.as_str()]),
+                _ => {}
             }
         }
         names

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::constraint::conditions;
-use crate::dialect::ANYBODY;
+use crate::dialect::{ANYBODY, gaia_x, refused_action};
 use crate::error::{At, PolicyError};
 use crate::json::{items, members, name, not_understood};
 use crate::model::{
@@ -120,6 +120,9 @@ pub(crate) fn rule(
             (other, Kind::Obligation) if FUNCTIONS.contains(&other) => {
                 whom.extend(tellings(other, &parties(value, shown(reading), &here)?));
             }
+            (other, _) if gaia_x(other) == Some("constraint") => {
+                constraints.extend(conditions(value, reading, &here)?);
+            }
             (other, _) => return Err(not_understood(other, &at)),
         }
     }
@@ -220,7 +223,10 @@ pub(crate) fn actions(value: &Value, any: bool, reading: Reading, at: &At) -> Re
         match action(word) {
             Some(known) => given.name = Some(known.to_owned()),
             None if any && is_foreign(word) => {}
-            None => return Err(PolicyError::new("action_unknown", at, format!("the action `{word}` is not known"))),
+            None => {
+                let reason = refused_action(word).unwrap_or_else(|| format!("the action `{word}` is not known"));
+                return Err(PolicyError::new("action_unknown", at, reason));
+            }
         }
     }
     Ok(found)

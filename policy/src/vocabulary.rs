@@ -277,6 +277,8 @@ pub(crate) enum Left {
     Asset { name: String, path: Vec<String> },
     /// A value that only the facts of a case give, with what the constraint says about it.
     Given { name: String, unit: Option<String>, label: String },
+    /// A member of the subjects of a type: its name in the policy, the type and the path to it.
+    Subject { name: String, subject_type: String, path: Vec<String> },
     /// A member of the verified claims: its name in the policy and the path to it.
     Claim { name: String, path: Vec<String> },
 }
@@ -484,7 +486,7 @@ impl Left {
             Self::Role => "role",
             Self::Calendar(clock) => &clock.label,
             Self::Target => "target",
-            Self::Asset { name, .. } | Self::Claim { name, .. } => name,
+            Self::Asset { name, .. } | Self::Subject { name, .. } | Self::Claim { name, .. } => name,
             Self::Given { label, .. } => label,
         }
     }
