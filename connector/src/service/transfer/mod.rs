@@ -15,5 +15,4 @@ pub(crate) use command::{Command, NewTransfer, command, next_commands, start};
 pub(crate) use delivery::needs_flow;
 pub(crate) use flow::{FlowStep, callback, fail_flow, flow_step, forget_target, signalled};
 pub(crate) use local::local_endpoint;
-pub(crate) use receive::{Incoming, receive, receive_request};
-pub(crate) use receive::{about, asking};
+pub(crate) use receive::{Incoming, about, asking, receive, receive_request};

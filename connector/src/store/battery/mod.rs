@@ -53,6 +53,7 @@ mod leasing;
 mod lists;
 mod once;
 mod registered;
+mod terms;
 mod units;
 
 fn negotiation_row(id: &str, peer_pid: Option<&str>, owed: bool) -> negotiation::Model {
