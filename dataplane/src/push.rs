@@ -29,19 +29,24 @@ const MAX_PAGES: usize = 100_000;
 /// A sentence for the control plane, without addresses or secrets.
 pub(crate) async fn send_all(plane: &Arc<Plane>, flow: &Arc<Flow>, run: &Arc<Run>) -> Result<(), String> {
     let ended = run.ended();
-    // The place in the run lets the watch see that data is moving.
-    let Ok(_ticket) = run.enter(None, None) else { return Err("the flow has ended".to_owned()) };
-    if flow.needs.is_none() {
-        flow.judge(now_ms()).map_err(|problem| problem.to_string())?;
-    }
     if flow.terms.plan.as_ref().is_some_and(|plan| plan.selection.is_some()) {
         return Err("a selection cannot be enforced while pushing".to_owned());
     }
     let source = plane.source(flow).await.map_err(|problem| problem.to_string())?;
+    let named = flow.terms.plan.as_ref().and_then(|plan| plan.source.as_ref());
+    let standing = matches!(named, Some(policy_plan::Source::Files { standing: true, .. }));
     let sending = async {
         match source.as_ref() {
+            Source::Files(source) if standing => Outbox { plane, flow, run, source }.stand().await,
             Source::Files(source) => Outbox { plane, flow, run, source }.send().await,
-            Source::Http(source) => send_pages(plane, flow, run, source).await,
+            Source::Http(source) => {
+                // The place in the run lets the watch see that data is moving.
+                let Ok(_ticket) = run.enter(None, None) else { return Err("the flow has ended".to_owned()) };
+                if flow.needs.is_none() {
+                    flow.judge(now_ms()).map_err(|problem| problem.to_string())?;
+                }
+                send_pages(plane, flow, run, source).await
+            }
         }
     };
     tokio::select! {

@@ -235,8 +235,12 @@ impl Asked<'_> {
             .map_err(|()| Problem::bad_request("digest_not_readable", "the announced digest is no SHA-256"))
     }
 
+    /// The length of the body, where it is told. A request with neither length nor chunks has no body (RFC 9112, 6.3).
     fn length(&self) -> Result<Option<u64>, Problem> {
-        let Some(value) = self.request.headers().get(header::CONTENT_LENGTH) else { return Ok(None) };
+        let headers = self.request.headers();
+        let Some(value) = headers.get(header::CONTENT_LENGTH) else {
+            return Ok((!headers.contains_key(header::TRANSFER_ENCODING)).then_some(0));
+        };
         let length = value.to_str().ok().and_then(|text| text.parse().ok());
         length.map(Some).ok_or_else(|| Problem::bad_request("length_not_readable", "Content-Length is no length"))
     }

@@ -12,7 +12,7 @@ use hyper::body::{Frame, Incoming};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-use super::Outbox;
+use super::{Outbox, Stop};
 use crate::client::{self, Outgoing};
 use crate::files::{digest_headers, disposition, media_type};
 use crate::inbox::{OFFSET, PROPERTY, RESUMABLE};
@@ -36,25 +36,25 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// Why a file was not delivered.
 enum Failed {
     /// Another attempt would end in the same way.
-    Finally(String),
+    Finally(Stop),
     /// Another attempt may do better. So much had arrived before this one.
     Passing(String, u64),
 }
 
 impl From<String> for Failed {
     fn from(text: String) -> Self {
-        Self::Finally(text)
+        Self::Finally(Stop::Refused(text))
     }
 }
 
 fn unreadable(error: io::Error) -> Failed {
     tracing::warn!(%error, "a file cannot be read for a push");
-    Failed::Finally(format!("the source cannot be read: {error}"))
+    Failed::Finally(Stop::Later(format!("the source cannot be read: {error}")))
 }
 
 impl Outbox<'_> {
     /// Delivers a file; gives the version that was delivered.
-    pub(super) async fn deliver(&self, path: &str) -> Result<String, String> {
+    pub(super) async fn deliver(&self, path: &str) -> Result<String, Stop> {
         let address = self.flow.live().address.clone();
         let resumable = address.is_some_and(|address| address.property(PROPERTY) == Some(RESUMABLE));
         let (mut fruitless, mut arrived, mut attempt) = (0, 0, 0_u32);
@@ -62,14 +62,14 @@ impl Outbox<'_> {
             let outcome = if resumable { self.send_rest(path, attempt).await } else { self.send_whole(path).await };
             let (text, begun_at) = match outcome {
                 Ok(tag) => return Ok(tag),
-                Err(Failed::Finally(text)) => return Err(text),
+                Err(Failed::Finally(stop)) => return Err(stop),
                 Err(Failed::Passing(text, begun_at)) => (text, begun_at),
             };
             fruitless = if begun_at > arrived { 1 } else { fruitless + 1 };
             arrived = begun_at;
             attempt += 1;
             if !resumable || fruitless >= ATTEMPTS {
-                return Err(text);
+                return Err(Stop::Later(text));
             }
             let pause = PAUSE.saturating_mul(1 << (fruitless - 1).min(16)).min(LONGEST_PAUSE);
             tracing::info!(flow = self.flow.terms.id, path, reason = text, ?pause, "a file goes on after a pause");
@@ -95,7 +95,11 @@ impl Outbox<'_> {
         let answer = self.send_body(request, body(file.read(0, facts.size))).await?;
         match answer.status() {
             status if status.is_success() => Ok(facts.tag),
-            status => Err(Failed::Finally(format!("the partner answered {}", status.as_u16()))),
+            _ => Err(match refused(answer, 0).await {
+                // The whole of it may have arrived: it is not sent a second time unasked.
+                Failed::Passing(text, _) => Failed::Finally(Stop::Later(text)),
+                stop => stop,
+            }),
         }
     }
 
@@ -192,7 +196,7 @@ impl Outbox<'_> {
         body: Outgoing,
         offset: u64,
     ) -> Result<Response<Incoming>, Failed> {
-        let request = request.body(body).map_err(|error| Failed::Finally(error.to_string()))?;
+        let request = request.body(body).map_err(|error| Failed::from(error.to_string()))?;
         self.plane.partners.send_while_moving(request).await.map_err(|error| {
             tracing::debug!(%error, "a partner's address gives no answer");
             Failed::Passing("the partner's address gives no answer".to_owned(), offset)
@@ -215,5 +219,5 @@ async fn refused(answer: Response<Incoming>, offset: u64) -> Failed {
         || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT)
         // Bytes were changed on the way, or the file was while it was read.
         || matches!(code, "digest_mismatch" | "body_not_readable");
-    if again { Failed::Passing(text, offset) } else { Failed::Finally(text) }
+    if again { Failed::Passing(text, offset) } else { Failed::from(text) }
 }

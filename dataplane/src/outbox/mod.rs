@@ -5,14 +5,18 @@
 //! is compared by SHA-256 before it has its name there; others get the whole of it in one request.
 
 mod letter;
+mod standing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::clock::now_ms;
 use crate::files::FileSource;
 use crate::flow::{Flow, Run};
 use crate::plane::Plane;
+use crate::problem::Problem;
 use crate::store::{Change, Kind, StoreError};
+use crate::stores::FileFacts;
 use crate::usage;
 
 /// A push of files.
@@ -22,6 +26,22 @@ pub(crate) struct Outbox<'a> {
     pub(crate) flow: &'a Arc<Flow>,
     pub(crate) run: &'a Arc<Run>,
     pub(crate) source: &'a FileSource,
+}
+
+/// Why a push does not go on.
+enum Stop {
+    /// Nothing will change about it.
+    Refused(String),
+    /// It may go on later.
+    Later(String),
+}
+
+impl From<Stop> for String {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Refused(text) | Stop::Later(text) => text,
+        }
+    }
 }
 
 impl Outbox<'_> {
@@ -35,29 +55,37 @@ impl Outbox<'_> {
         forget(self.plane, &self.flow.terms.id).await.map_err(|error| error.to_string())
     }
 
-    /// Sends the files that were not sent in this version, as far as `ready` lets them.
+    /// Sends the files that were not sent in this version, as far as `ready` lets them. Gives all versions that are there.
     async fn send_new(
         &self,
         sent: &mut HashMap<String, String>,
-        ready: impl Fn(&str, &str) -> bool,
-    ) -> Result<(), String> {
-        let found = self.source.all().await.map_err(|error| format!("the source cannot be read: {error}"))?;
-        for (path, facts) in found {
-            if sent.get(&path) == Some(&facts.tag) || !ready(&path, &facts.tag) {
-                continue;
+        ready: impl Fn(&str, &FileFacts) -> bool,
+    ) -> Result<HashMap<String, String>, Stop> {
+        let found = self.source.all().await;
+        let found = found.map_err(|error| Stop::Later(format!("the source cannot be read: {error}")))?;
+        for (path, facts) in &found {
+            if sent.get(path) != Some(&facts.tag) && ready(path, facts) {
+                let tag = self.send_one(path).await?;
+                sent.insert(path.clone(), tag);
             }
-            let ended = self.run.ended();
-            usage::begin_own(self.plane, self.flow, &ended).await.map_err(|problem| problem.to_string())?;
-            let tag = self.deliver(&path).await?;
-            let change = Change::put(Kind::Sent, &key(&self.flow.terms.id, &path), &tag);
-            let written = match change {
-                Ok(change) => self.plane.store.write(vec![change]).await,
-                Err(error) => Err(error),
-            };
-            written.map_err(|error| error.to_string())?;
-            sent.insert(path, tag);
         }
-        Ok(())
+        Ok(found.into_iter().map(|(path, facts)| (path, facts.tag)).collect())
+    }
+
+    /// Sends one file and remembers it; gives its version.
+    async fn send_one(&self, path: &str) -> Result<String, Stop> {
+        // The place in the run lets the watch see that data is moving.
+        let Ok(_ticket) = self.run.enter(None, None) else { return Err(Stop::Later("the flow has ended".to_owned())) };
+        let refused = |problem: Problem| Stop::Later(problem.to_string());
+        if self.flow.needs.is_none() {
+            self.flow.judge(now_ms()).map_err(refused)?;
+        }
+        usage::begin_own(self.plane, self.flow, &self.run.ended()).await.map_err(refused)?;
+        let tag = self.deliver(path).await?;
+        let failed = |error: StoreError| Stop::Later(error.to_string());
+        let change = Change::put(Kind::Sent, &key(&self.flow.terms.id, path), &tag).map_err(failed)?;
+        self.plane.store.write(vec![change]).await.map_err(failed)?;
+        Ok(tag)
     }
 
     /// The versions that were sent, by path.

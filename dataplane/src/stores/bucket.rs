@@ -122,6 +122,10 @@ impl FileStore for Bucket {
         let part = usize::try_from(part).map_err(io::Error::other)?;
         Ok(Box::new(Large { writer: WriteMultipart::new_with_chunk_size(upload, part) }))
     }
+
+    fn shows_whole_files_only(&self) -> bool {
+        true
+    }
 }
 
 fn facts(meta: &ObjectMeta) -> FileFacts {

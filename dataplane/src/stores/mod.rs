@@ -162,6 +162,11 @@ pub(crate) trait FileStore: fmt::Debug + Send + Sync {
         1024 * 1024
     }
 
+    /// Whether a file that is still being written is not seen.
+    fn shows_whole_files_only(&self) -> bool {
+        false
+    }
+
     /// The folder on this machine, where it is one.
     fn local(&self) -> Option<&std::path::Path> {
         None

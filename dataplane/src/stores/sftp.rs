@@ -24,6 +24,10 @@ use crate::config::{SftpRoot, Timeouts};
 const CHUNK: usize = 64 * 1024;
 /// Time between two signs of life on a connection that is not used.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Bits of a mode that say what it is, and two of the kinds (POSIX, `sys/stat.h`).
+const KINDS: u32 = 0o170_000;
+const FOLDER: u32 = 0o040_000;
+const FILE: u32 = 0o100_000;
 /// Replaces a file that is there, which a plain rename does not (OpenSSH's `PROTOCOL`, 4.3).
 const POSIX_RENAME: &str = "posix-rename@openssh.com";
 
@@ -167,10 +171,10 @@ impl FileStore for Sftp {
         let session = self.shared.session().await?;
         let full = session.inside(path).await?;
         let metadata = session.sftp.metadata(full.as_str()).await.map_err(failure)?;
-        if metadata.is_dir() {
+        if is(&metadata, FOLDER) {
             return Ok(Found::Folder);
         }
-        if !metadata.is_regular() {
+        if !is(&metadata, FILE) {
             return Err(io::Error::from(io::ErrorKind::NotFound));
         }
         Ok(Found::File(Box::new(RemoteFile { session, full, facts: facts(&metadata) })))
@@ -183,9 +187,9 @@ impl FileStore for Sftp {
         let mut entries: Vec<Entry> = found
             .filter_map(|entry| {
                 let metadata = entry.metadata();
-                let node = if metadata.is_dir() {
+                let node = if is(&metadata, FOLDER) {
                     Node::Folder(Some(modified(&metadata)))
-                } else if metadata.is_regular() {
+                } else if is(&metadata, FILE) {
                     Node::File(facts(&metadata))
                 } else {
                     return None;
@@ -224,6 +228,11 @@ impl FileStore for Sftp {
 
 fn facts(metadata: &fs::Metadata) -> FileFacts {
     FileFacts::by_time(metadata.len(), modified(metadata))
+}
+
+/// Whether it is of this kind and no other; a link has the bits of a file, too.
+fn is(metadata: &fs::Metadata, kind: u32) -> bool {
+    metadata.permissions.is_some_and(|mode| mode & KINDS == kind)
 }
 
 fn modified(metadata: &fs::Metadata) -> SystemTime {

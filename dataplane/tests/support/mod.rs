@@ -1,6 +1,8 @@
 //! A data plane in this process, with a control plane and a source that are played by the test.
 #![allow(dead_code)]
 
+pub mod parts;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
