@@ -202,8 +202,11 @@ impl<'f> Pass<'f> {
             }
             holds |= match VALUES.iter().find(|(member, ..)| **member == *name) {
                 None => false,
-                // In simplified form only these keep their names, and other members are data.
-                Some((member, ..)) if simplified => matches!(*member, b"languageMap" | b"vocab" | b"json"),
+                // In simplified form only these keep their names, and other members are data. Where persons matter, an
+                // answer that was not simplified must not pass for one.
+                Some((member, ..)) if simplified && self.filter.selection.personal.is_none() => {
+                    matches!(*member, b"languageMap" | b"vocab" | b"json")
+                }
                 Some(_) => true,
             };
             datasets |= &*name == b"dataset" && probe.peek()? == b'{';
@@ -212,7 +215,9 @@ impl<'f> Pass<'f> {
         Ok(match kind {
             Some(kind) => Form::Instance(Some(kind)),
             None if simplified && datasets && members == 1 => Form::Datasets,
-            None if holds && (!simplified || members == 1) => Form::Instance(None),
+            None if holds && (!simplified || members == 1 || self.filter.selection.personal.is_some()) => {
+                Form::Instance(None)
+            }
             None => Form::Bare,
         })
     }

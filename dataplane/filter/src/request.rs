@@ -72,14 +72,17 @@ impl Upstream {
         if encoding.is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity")) {
             return Err(not("encoding_not_understood", "the answer is compressed although that was not asked for"));
         }
-        let media = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let mut parts = content_type.unwrap_or_default().split(';').map(|part| part.trim().to_ascii_lowercase());
+        let media = parts.next().unwrap_or_default();
+        let plain =
+            parts.all(|part| matches!(part.as_str(), "" | "charset=utf-8" | "charset=\"utf-8\"" | "header=present"));
         let shape = match (media.as_str(), self.single) {
             ("application/json" | "application/ld+json", true) => Shape::Entity,
             ("application/json" | "application/ld+json", false) => Shape::Entities,
             ("application/geo+json", true) => Shape::Feature,
             ("application/geo+json", false) => Shape::Features,
             ("application/x-ndjson" | "application/ndjson", false) => Shape::Lines,
-            ("text/csv", false) if self.accept == "text/csv" => Shape::Csv,
+            ("text/csv", false) if self.accept == "text/csv" && plain => Shape::Csv,
             _ => {
                 return Err(not(
                     "content_type_not_understood",

@@ -11,6 +11,8 @@ use crate::condition::Conditions;
 use crate::moment::Moments;
 use crate::names::{Names, is_core};
 use crate::scan::{Halt, Scan, fault};
+use crate::search::searchable;
+use crate::stream::{Answer, Representation, Shape};
 
 /// A selection made ready; shared by all requests of a flow.
 #[derive(Debug)]
@@ -55,6 +57,20 @@ impl Rule {
 }
 
 impl Filter {
+    /// What is known of a stored document before it is read. A bare value may be an attribute's or an entity's id; where that
+    /// matters, only what says what it is passes.
+    #[must_use]
+    pub fn stored(&self, shape: Shape) -> Answer {
+        let representation = match self.selection.pseudonymous_ids {
+            true => Representation::Normalized,
+            false => Representation::Concise,
+        };
+        // `location` means the same under every context.
+        let core = self.single.last();
+        let geometry = core.is_some_and(|names| searchable(self, names, "location").is_ok());
+        Answer { representation, shape, temporal: true, geometry, context: None, asked: Stretch::ALWAYS }
+    }
+
     /// Makes a selection ready.
     ///
     /// # Errors

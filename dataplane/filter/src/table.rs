@@ -85,10 +85,13 @@ impl Table {
         if let Some(rows) = &mut self.rows {
             return rows.read(reading, bytes, summary, out);
         }
+        let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+        if self.header.len() + end.unwrap_or(bytes.len()) > MAX_HEADER_BYTES {
+            return unclear("its header is too long");
+        }
         self.header.extend_from_slice(bytes);
-        let ended = self.header.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
-        if !ended && !bytes.is_empty() {
-            return if self.header.len() > MAX_HEADER_BYTES { unclear("its header is too long") } else { Ok(()) };
+        if end.is_none() && !bytes.is_empty() {
+            return Ok(());
         }
         let header = std::mem::take(&mut self.header);
         let mut rows = Rows::open(reading, &header)?;
