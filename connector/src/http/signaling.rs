@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
-use dps_signaling::{Callback, RegistrationMessage, StatusMessage};
+use dps_signaling::{Callback, RegistrationMessage, StatusMessage, UsageRequest};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use subtle::ConstantTimeEq as _;
@@ -13,6 +13,7 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::service::data_plane;
 use crate::service::transfer;
+use crate::service::usage;
 use crate::service::{ServiceError, ServiceResult};
 
 /// Adds the endpoints to a server.
@@ -24,7 +25,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .route("/transfers/{id}/dataflow/{event}", web::post().to(callback))
         .route("/transfers/{id}/renewal/verify", web::post().to(verify_client))
         .route("/transfers/{id}/renewal/sign", web::post().to(sign_for_renewal))
-        .route("/transfers/{id}/agreement", web::get().to(agreement));
+        .route("/transfers/{id}/agreement", web::get().to(agreement))
+        .route("/transfers/{id}/usage", web::post().to(grant_usage));
 }
 
 async fn health() -> HttpResponse {
@@ -155,6 +157,24 @@ fn secret_answer(result: ServiceResult<SecretString>, name: &str) -> HttpRespons
         Ok(secret) => HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-store"))
             .json(serde_json::json!({name: secret.expose_secret()})),
+        Err(error) => Problem::from(error).error_response(),
+    }
+}
+
+async fn grant_usage(
+    app: web::Data<App>,
+    http: HttpRequest,
+    id: web::Path<String>,
+    mut payload: web::Payload,
+) -> HttpResponse {
+    let app = app.into_inner();
+    let granted = async {
+        authenticate(&app, &http).await?;
+        let body = json_body(&app, &http, &mut payload).await?.unwrap_or_default();
+        usage::grant(&app, &id, UsageRequest::decode(&body).map_err(bad_signal)?).await
+    };
+    match granted.await {
+        Ok(grant) => HttpResponse::Ok().json(grant.encode()),
         Err(error) => Problem::from(error).error_response(),
     }
 }

@@ -20,6 +20,7 @@ pub(crate) mod schema;
 pub(crate) mod scopes;
 pub(crate) mod token;
 pub(crate) mod transfer;
+pub(crate) mod usage;
 pub(crate) mod used;
 
 pub(crate) use error::{Fault, Kind, REFUSED, RETRYING, ServiceError, ServiceResult};

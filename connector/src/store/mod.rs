@@ -28,6 +28,7 @@ pub(crate) mod registry;
 pub(crate) mod running;
 pub(crate) mod secrets;
 pub(crate) mod tokens;
+pub(crate) mod usage;
 
 #[cfg(test)]
 mod battery;
@@ -36,7 +37,7 @@ pub(crate) use entity::process::ProcessRow;
 pub(crate) use entity::{
     agreement, consent, credential, credential_offer, credential_request, data_plane, dataset, decision_record,
     declared_event, duty, event, issuance, issued_credential, negotiation, offer, partner, policy, transfer,
-    trusted_issuer, webhook,
+    trusted_issuer, usage_counter, webhook,
 };
 pub(crate) use page::{Filter, ListQuery, Page};
 pub(crate) use unit::{Step, StepKind, Unit};

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use policy::{DutyState, Facts, Policy};
+use policy_plan::Used;
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
 
 use crate::app::App;
-use crate::service::ServiceResult;
-use crate::store::{consent, declared_event, facts as rows, now_ms};
+use crate::service::{ServiceResult, usage as service_usage};
+use crate::store::{consent, declared_event, facts as rows, now_ms, usage, usage_counter};
 
 /// What a decision is about.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Asking<'a> {
     pub dataset: Option<&'a str>,
     /// The agreement, once there is one.
     pub agreement: Option<&'a str>,
+    /// The transfer, when it is about one that goes on.
+    pub transfer: Option<&'a str>,
     /// The transfer's format, when it is about a transfer.
     pub channel: Option<&'a str>,
     /// What the participant declares that the data is for: a JSON array of texts, as rows keep it.
@@ -32,7 +35,7 @@ pub(crate) struct Asking<'a> {
 impl<'a> Asking<'a> {
     /// A question before there is an agreement, by somebody who declares nothing.
     pub(crate) fn of(participant: &'a str, claims: &'a Value, dataset: Option<&'a str>) -> Self {
-        Self { participant, claims, dataset, agreement: None, channel: None, purpose: "[]" }
+        Self { participant, claims, dataset, agreement: None, transfer: None, channel: None, purpose: "[]" }
     }
 
     /// What is declared; `None` for nothing, so that a verified claim counts.
@@ -48,6 +51,10 @@ pub(crate) struct Known {
     events: Arc<Vec<declared_event::Model>>,
     consents: HashMap<String, Consent>,
     duties: HashMap<String, BTreeMap<String, DutyState>>,
+    /// Counters of agreements.
+    counters: Vec<usage_counter::Model>,
+    /// Numbers of transfers.
+    numbers: HashMap<String, i64>,
 }
 
 impl Known {
@@ -61,11 +68,14 @@ impl Known {
         asked: impl IntoIterator<Item = (&'a Policy, Option<&'a str>)>,
     ) -> ServiceResult<Self> {
         let (mut reads_events, mut consents, mut agreements) = (false, BTreeSet::new(), BTreeSet::new());
+        let (mut used, mut numbered) = (BTreeSet::new(), BTreeSet::new());
         for (policy, agreement) in asked {
             let looks = policy.looks_at();
             reads_events |= looks.events;
             consents.extend(looks.consents);
             agreements.extend(agreement.filter(|_| looks.duties));
+            used.extend(agreement.filter(|_| looks.usage || looks.transfers));
+            numbered.extend(agreement.filter(|_| looks.transfers));
         }
         let now = now_ms();
         let events = if reads_events { app.decisions.events(app, db).await? } else { Arc::default() };
@@ -77,8 +87,11 @@ impl Known {
                 duties.entry(agreement).or_default().insert(name, duty_state(&state));
             }
         }
+        let counters = if used.is_empty() { Vec::new() } else { usage::counters(db, app.context(), used).await? };
+        let numbers =
+            if numbered.is_empty() { Vec::new() } else { usage::numbers(db, app.context(), numbered).await? };
         let consents = consents.into_iter().map(|row| (row.id.clone(), Consent::of(row))).collect();
-        Ok(Self { now, events, consents, duties })
+        Ok(Self { now, events, consents, duties, counters, numbers: numbers.into_iter().collect() })
     }
 
     /// The facts of one decision.
@@ -99,7 +112,21 @@ impl Known {
         if let Some(duties) = asking.agreement.filter(|_| looks.duties).and_then(|id| self.duties.get(id)) {
             facts.duties.clone_from(duties);
         }
+        if let Some(agreement) = asking.agreement.filter(|_| looks.usage || looks.transfers) {
+            let counters: Vec<_> = self.counters.iter().filter(|row| row.agreement_id == agreement).cloned().collect();
+            // Whether enough time has passed since the last use is a question of each request, not of the transfer.
+            let used = service_usage::used(&counters);
+            facts.usage = Used { last_use_ms: used.last_use_ms.map(|_| 0), ..used };
+            facts.transfers = Some(self.number(asking.transfer, &counters));
+        }
         facts
+    }
+
+    /// The number of a transfer under its agreement; the next one while it has none.
+    fn number(&self, transfer: Option<&str>, counters: &[usage_counter::Model]) -> u64 {
+        let known = transfer.and_then(|id| self.numbers.get(id)).copied();
+        let given = || counters.iter().find(|row| row.meter == usage::TRANSFERS).map_or(0, |row| row.given);
+        u64::try_from(known.unwrap_or_else(|| given().saturating_add(1))).unwrap_or(u64::MAX)
     }
 
     /// The next moment at which a declared event or a consent that the policy looks at begins or ends by itself, ms.

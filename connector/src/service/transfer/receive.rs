@@ -24,7 +24,7 @@ use crate::service::process::{
     settle,
 };
 use crate::service::reason::terminated_by_peer;
-use crate::service::{Kind, ServiceError, ServiceResult, scopes};
+use crate::service::{Kind, ServiceError, ServiceResult, scopes, usage};
 use crate::store::transfer::Model;
 use crate::store::{Unit, agreement, agreements, dataset, registry};
 
@@ -148,6 +148,15 @@ async fn decide_now(app: &App, participant: &Participant, row: &mut Model, agree
     match scopes::proven(app, participant, &policy).await {
         Ok(proven) => {
             row.claims = proven.claims().to_string();
+            let judged = judge_transfer(app, app.store.reads(), &policy, row, proven.claims()).await?;
+            if !judged.decision.allow || row.decision != "automatic" || !policy.looks_at().transfers {
+                return Ok(Ok(judged));
+            }
+            // It starts, and counts: others may have started since, so that its number decides.
+            let (numbered, counting) = (row.clone(), policy.clone());
+            app.store
+                .write(|unit| Box::pin(async move { usage::number_transfer(unit, &counting, &numbered).await }))
+                .await?;
             judge_transfer(app, app.store.reads(), &policy, row, proven.claims()).await.map(Ok)
         }
         Err(error) if error.kind == Kind::Unavailable => Err(error),
@@ -194,6 +203,7 @@ pub(crate) fn asking<'a>(row: &'a Model, claims: &'a Value) -> Asking<'a> {
         claims,
         dataset: Some(&row.dataset_id),
         agreement: Some(&row.agreement_id),
+        transfer: Some(&row.id),
         channel: Some(&row.format),
         purpose: &row.purpose,
     }

@@ -55,6 +55,7 @@ mod once;
 mod registered;
 mod terms;
 mod units;
+mod usages;
 
 fn negotiation_row(id: &str, peer_pid: Option<&str>, owed: bool) -> negotiation::Model {
     negotiation::Model {

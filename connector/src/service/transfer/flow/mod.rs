@@ -12,5 +12,6 @@ mod tests;
 pub(crate) use answer::{fail_flow, forget_target, signalled};
 pub(crate) use callback::callback;
 pub(super) use callback::complete;
+pub(crate) use plan::rules;
 pub(crate) use step::{FlowStep, flow_step};
 pub(super) use target::{RESTARTED, aim};

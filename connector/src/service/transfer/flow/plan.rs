@@ -21,15 +21,13 @@ pub(super) async fn plan(app: &App, row: &Model) -> ServiceResult<EnforcementPla
     let db = app.store.reads();
     let provider = role(row) == Role::Provider;
     let (rules, source, admission, selection, limits) = if provider {
-        let agreement = agreements::find(db, app.context(), "provider", &row.agreement_id).await?;
-        let agreement = agreement.ok_or_else(|| ServiceError::internal("a transfer has lost its agreement"))?;
         let body = registry::find::<dataset::Entity>(db, app.context(), &row.dataset_id).await?;
         let body = body.ok_or_else(|| {
             ServiceError::operator("dataset_gone", format!("dataset `{}` has been removed", row.dataset_id))
         })?;
         let body = DatasetBody::parse(&body.body).map_err(ServiceError::internal)?;
         let selection = body.selection.map(|selection| keyed(app, row, selection));
-        (residual(app, row, &agreement.body).await?, Some(body.source), body.admission, selection, body.limits)
+        (rules(app, row).await?, Some(body.source), body.admission, selection, body.limits)
     } else {
         (open_rules(), None, any_request(), None, Limits::default())
     };
@@ -57,8 +55,14 @@ fn keyed(app: &App, row: &Model, mut selection: Selection) -> Selection {
     selection
 }
 
-async fn residual(app: &App, row: &Model, agreement: &str) -> ServiceResult<Residual> {
-    let policy = app.decisions.compile_agreement(agreement)?;
+/// What the agreement leaves to the data plane of a transfer in which we are the provider.
+///
+/// # Errors
+/// What reading the database brought.
+pub(crate) async fn rules(app: &App, row: &Model) -> ServiceResult<Residual> {
+    let agreement = agreements::find(app.store.reads(), app.context(), "provider", &row.agreement_id).await?;
+    let agreement = agreement.ok_or_else(|| ServiceError::internal("a transfer has lost its agreement"))?;
+    let policy = app.decisions.compile_agreement(&agreement.body)?;
     let claims: Value = serde_json::from_str(&row.claims).unwrap_or_default();
     let known = Known::read(app, app.store.reads(), [(&policy, Some(row.agreement_id.as_str()))]).await?;
     Ok(policy.residual(USE, &known.facts(&policy, &asking(row, &claims))))

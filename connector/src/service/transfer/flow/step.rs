@@ -103,7 +103,8 @@ fn termination_text(row: &Model) -> Option<String> {
     Some(crate::service::reason::reason_text(first))
 }
 
-/// The plane that already has the flow, or the first that serves the profile.
+/// The plane that already has the flow, or one of those that serve the profile: by the transfer's id, so that flows spread over
+/// them, and one whose first signal got no answer comes back to the same.
 async fn choose_plane(app: &App, row: &Model, profile: &str) -> ServiceResult<data_plane::Model> {
     if let Some(id) = &row.data_plane_id {
         let found = registry::find::<data_plane::Entity>(app.store.reads(), app.context(), id).await?;
@@ -116,7 +117,15 @@ async fn choose_plane(app: &App, row: &Model, profile: &str) -> ServiceResult<da
         let profiles: Vec<String> = serde_json::from_str(&plane.profiles).unwrap_or_default();
         profiles.iter().any(|name| *name == profile || *name == row.format)
     };
-    planes.into_iter().find(serves).ok_or_else(|| {
+    let mut serving: Vec<_> = planes.into_iter().filter(serves).collect();
+    serving.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+    let place = spread(&row.id).checked_rem(serving.len()).unwrap_or(0);
+    serving.into_iter().nth(place).ok_or_else(|| {
         ServiceError::unavailable("no_data_plane", format!("no data plane is registered for format `{}`", row.format))
     })
+}
+
+/// A number that stays the same for an id and is anything for another one.
+fn spread(id: &str) -> usize {
+    id.bytes().fold(0, |number: usize, byte| number.wrapping_mul(31).wrapping_add(usize::from(byte)))
 }
