@@ -471,8 +471,11 @@ impl Plane {
         let Some(run) = flow.live().run.clone() else { return };
         let (plane, flow) = (Arc::clone(self), Arc::clone(flow));
         self.background.spawn(async move {
-            let outcome = push::send_all(&plane, &flow, &run).await;
-            plane.push_ended(&flow, &run, outcome).await;
+            let over = plane.over.clone();
+            tokio::select! {
+                outcome = push::send_all(&plane, &flow, &run) => plane.push_ended(&flow, &run, outcome).await,
+                () = over.cancelled() => {}
+            }
         });
     }
 }

@@ -9,6 +9,7 @@ use policy_plan::{EnforcementPlan, PlanError, PlanVerifier, verify};
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::address::Guard;
@@ -17,7 +18,6 @@ use crate::config::{Config, parse_url};
 use crate::files::Digests;
 use crate::flow::{Flow, FlowRecord, FlowTable, Role, Terms};
 use crate::inbox::Inbox;
-use crate::lifecycle::PUSH;
 use crate::problem::Problem;
 use crate::signaling::callback::Callback;
 use crate::source::Source;
@@ -59,6 +59,8 @@ pub(crate) struct Plane {
     /// A partner's address that can be renewed has come.
     pub(crate) renewals: Notify,
     /// Where background work runs.
+    /// The program ends; pushes go on at its next start.
+    pub(crate) over: CancellationToken,
     pub(crate) background: Handle,
     control_planes: RwLock<HashMap<String, ControlPlane>>,
 }
@@ -109,6 +111,7 @@ impl Plane {
             callbacks,
             forgotten: Notify::new(),
             renewals: Notify::new(),
+            over: CancellationToken::new(),
             background,
             control_planes: RwLock::default(),
             store,
@@ -213,10 +216,9 @@ impl Plane {
         if let Some(selection) = plan.selection.as_ref().filter(|_| role == Role::Provider) {
             Filter::new(selection.clone()).map_err(|fault| Problem::bad_request(fault.code, fault.message))?;
             // Never passed by: what the selection hides would flow.
-            if PUSH.contains(&request.profile.as_str())
-                || !matches!(plan.source, Some(policy_plan::Source::Http { .. }))
-            {
-                let detail = "a selection can be enforced on an HTTP source that is pulled from";
+            let coarse = selection.time.as_ref().is_some_and(|time| time.resolution_seconds.is_some());
+            if coarse && !matches!(plan.source, Some(policy_plan::Source::Http { .. })) {
+                let detail = "periods of time can be told from an NGSI-LD interface only, not from files";
                 return Err(Problem::bad_request("selection_not_supported", detail));
             }
         }

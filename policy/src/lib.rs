@@ -42,6 +42,7 @@ mod region;
 mod rego;
 mod rule;
 mod scope;
+mod site;
 mod template;
 mod tree;
 mod turtle;
@@ -61,6 +62,7 @@ pub use policy::{Looks, Policy, PolicySource};
 pub use policy_plan::Used;
 pub use region::REGIONS_VERSION;
 pub use scope::Scope;
+pub use site::{Site, SiteError, SiteInput, SiteModule};
 pub use template::{
     DEFAULT_LANGUAGE, Instance, Parameter, ParameterType, Template, TemplateError, TemplateText, languages, template,
     templates,
