@@ -83,6 +83,12 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", Fault::Us, "the data plane failed; see its log")
     }
 
+    /// 502: an answer cannot be filtered, so nothing of it passes. A context that is not listed is for the operator to list.
+    pub fn unreadable(fault: &ngsi_ld_filter::Fault) -> Self {
+        let whose = if fault.code.starts_with("context_") { Fault::Operator } else { Fault::Peer };
+        Self::new(StatusCode::BAD_GATEWAY, fault.code, whose, fault.message.clone())
+    }
+
     /// The status that it is answered with.
     pub fn status(&self) -> StatusCode {
         self.0.status

@@ -70,7 +70,10 @@ async fn read(
             let answer = forwarder.send(request, Some(payload), &target, permitted.ticket()).await?;
             Ok(forwarder.answer(request, answer, &source.rewrite, permitted.into_ticket()))
         }
-        Source::Files(source) => source.serve(request, asked.path, permitted.into_ticket()).await,
+        Source::Files(source) => match permitted.target().filter()? {
+            Some(filter) => source.serve_selected(&filter, request, asked.path, permitted.into_ticket()).await,
+            None => source.serve(request, asked.path, permitted.into_ticket()).await,
+        },
     }
 }
 

@@ -6,17 +6,24 @@
 use std::io;
 use std::sync::Arc;
 
+use futures_util::future::ready;
+use futures_util::{StreamExt, TryStreamExt};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LINK};
 use http::{HeaderValue, Method, Request, Uri};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, BodyStream, StreamBody};
+use hyper::body::Frame;
+use ngsi_ld_filter::{Asked, Filter};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use policy_plan::{Admission, EnforcementPlan};
 
 use crate::client::{self, Outgoing};
 use crate::clock::now_ms;
+use crate::files::filtered;
 use crate::flow::{Flow, Run};
 use crate::outbox::Outbox;
 use crate::plane::Plane;
+use crate::problem::Problem;
+use crate::proxy::{Described, context_link, describe, question};
 use crate::source::{HttpSource, Source};
 use crate::usage::{self, metered_outgoing};
 
@@ -29,14 +36,18 @@ const MAX_PAGES: usize = 100_000;
 /// A sentence for the control plane, without addresses or secrets.
 pub(crate) async fn send_all(plane: &Arc<Plane>, flow: &Arc<Flow>, run: &Arc<Run>) -> Result<(), String> {
     let ended = run.ended();
-    if flow.terms.plan.as_ref().is_some_and(|plan| plan.selection.is_some()) {
-        return Err("a selection cannot be enforced while pushing".to_owned());
-    }
     let source = plane.source(flow).await.map_err(|problem| problem.to_string())?;
+    let filter = flow.filter().map_err(|problem| problem.to_string())?;
+    // What the agreement shows of the files takes their place.
+    let selected = match (source.as_ref(), &filter) {
+        (Source::Files(files), Some(filter)) => Some(Source::Files(files.selected(filter))),
+        _ => None,
+    };
+    let source = selected.as_ref().unwrap_or(source.as_ref());
     let named = flow.terms.plan.as_ref().and_then(|plan| plan.source.as_ref());
     let standing = matches!(named, Some(policy_plan::Source::Files { standing: true, .. }));
     let sending = async {
-        match source.as_ref() {
+        match source {
             Source::Files(source) if standing => Outbox { plane, flow, run, source }.stand().await,
             Source::Files(source) => Outbox { plane, flow, run, source }.send().await,
             Source::Http(source) => {
@@ -45,7 +56,10 @@ pub(crate) async fn send_all(plane: &Arc<Plane>, flow: &Arc<Flow>, run: &Arc<Run
                 if flow.needs.is_none() {
                     flow.judge(now_ms()).map_err(|problem| problem.to_string())?;
                 }
-                send_pages(plane, flow, run, source).await
+                match &filter {
+                    Some(filter) => send_selected(plane, flow, run, source, filter).await,
+                    None => send_pages(plane, flow, run, source).await,
+                }
             }
         }
     };
@@ -82,6 +96,40 @@ async fn send_pages(plane: &Arc<Plane>, flow: &Arc<Flow>, run: &Run, source: &Ht
         deliver(plane, flow, run, body, kept).await?;
         let Some(next) = next else { return Ok(()) };
         target.uri = Uri::try_from(next.as_str()).map_err(|error| error.to_string())?;
+    }
+    Err("the source's pages have no end".to_owned())
+}
+
+/// The same with what a selection shows of NGSI-LD entities: the source is asked as a reader would be let ask.
+async fn send_selected(
+    plane: &Arc<Plane>,
+    flow: &Arc<Flow>,
+    run: &Run,
+    source: &HttpSource,
+    filter: &Arc<Filter>,
+) -> Result<(), String> {
+    let told = |problem: Problem| problem.to_string();
+    let plan = flow.terms.plan.as_ref().ok_or("the flow has no plan")?;
+    let (mut path, mut query) = first_page(plan);
+    for _ in 0..MAX_PAGES {
+        let now_ms = now_ms();
+        let asked = Asked { method: "GET", path: &path, query: query.as_deref(), accept: None, link: None, now_ms };
+        let upstream = filter.request(&asked).map_err(|refusal| refusal.message)?;
+        let request = question(source, &path, &upstream).map_err(told)?;
+        let answer = plane.sources.send(request).await.map_err(|_| "the source gives no answer".to_owned())?;
+        let Described { media, context, links, stream, body, .. } =
+            describe(filter, &upstream, answer, now_ms).map_err(told)?;
+        let next = links.and_then(|links| source.rewrite.next_asked(&links, &upstream.changed));
+        let pairs = [(CONTENT_TYPE, media), (LINK, context.map(|url| context_link(&url)))];
+        let kept =
+            pairs.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::from_str(&value?).ok()?))).collect();
+        let bytes = BodyStream::new(body).try_filter_map(|frame| ready(Ok(frame.into_data().ok())));
+        let passing = filtered(bytes.map_err(io::Error::other).boxed(), stream);
+        deliver(plane, flow, run, StreamBody::new(passing.map_ok(Frame::data)).boxed_unsync(), kept).await?;
+        match next {
+            Some(next) => (path, query) = next,
+            None => return Ok(()),
+        }
     }
     Err("the source's pages have no end".to_owned())
 }

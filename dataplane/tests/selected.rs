@@ -5,7 +5,7 @@ mod support;
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
-use policy_plan::{Selection, Source};
+use policy_plan::{Selection, Source, Window};
 use serde_json::{Value, json};
 use support::{Flow, Played, Reply, World};
 
@@ -195,7 +195,7 @@ async fn what_the_selection_does_not_admit_never_reaches_the_source() {
             vec![("link", "<https://evil/c>; rel=\"http://www.w3.org/ns/json-ld#context\"")],
             403,
         ),
-        ("GET", "/ngsi-ld/v1/entities", vec![("accept", "text/csv")], 403),
+        ("GET", "/ngsi-ld/v1/entities", vec![("accept", "text/html")], 403),
         ("GET", "/ngsi-ld/v1/entities/../types", vec![], 400),
         ("HEAD", "/ngsi-ld/v1/entities", vec![], 405),
         ("POST", "/ngsi-ld/v1/entityOperations/query", vec![], 405),
@@ -212,18 +212,12 @@ async fn a_selection_that_cannot_be_enforced_refuses_the_start() {
     let http = || Some(Source::Http { base_url: "http://127.0.0.1:1".into(), credential: None });
     let mut files =
         world.plan("tp-1", Some(Source::Files { root: "shared".into(), path: String::new(), standing: false }));
-    files.selection = Some(selection());
-    let mut push = world.plan("tp-2", http());
-    push.selection = Some(selection());
+    let hourly = Window { resolution_seconds: Some(3600), ..Window::default() };
+    files.selection = Some(Selection { time: Some(hourly), ..selection() });
     let mut keyless = world.plan("tp-3", http());
     keyless.selection = Some(Selection { pseudonymous_ids: true, ..selection() });
-    let to = json!({"@type": "DataAddress", "endpointType": "https://w3id.org/idsa/v4.1/HTTP", "endpoint": "http://127.0.0.1:1/x"});
-    for (plan, address, code) in [
-        (files, None, "selection_not_supported"),
-        (push, Some(to), "selection_not_supported"),
-        (keyless, None, "selection_not_usable"),
-    ] {
-        let (status, body) = world.signal("POST", "/dataflows/start", &world.start_message(&plan, address)).await;
+    for (plan, code) in [(files, "selection_not_supported"), (keyless, "selection_not_usable")] {
+        let (status, body) = world.signal("POST", "/dataflows/start", &world.start_message(&plan, None)).await;
         assert_eq!((status, body["code"].as_str()), (400, Some(code)), "{body}");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
-use policy_plan::{AttributeRule, Member, Part, Query, Selection, Stretch};
+use policy_plan::{AttributeRule, Member, Part, PersonalMode, Query, Selection, Stretch};
 use sha2::Sha256;
 
 use crate::Fault;
@@ -181,6 +181,17 @@ impl Filter {
     /// Whether the attribute is personal in entities of any type.
     pub(crate) fn is_personal(&self, number: u32) -> bool {
         self.marked.iter().any(|(_, attributes)| attributes.contains(&number))
+    }
+
+    /// Whether the attribute is removed from entities of every type that is shown, because it is personal.
+    pub(crate) fn is_never_shown(&self, number: u32) -> bool {
+        let removes = self.selection.personal.as_ref().is_some_and(|personal| personal.mode == PersonalMode::Remove);
+        removes
+            && self
+                .marked
+                .iter()
+                .filter(|(kind, _)| self.is_type(*kind))
+                .all(|(_, attributes)| attributes.contains(&number))
     }
 
     /// The moments that an answer may show, where the selection says which; `asked` is what the request wants of them.

@@ -212,7 +212,7 @@ impl Reading<'_> {
         }
         let Some(number) = self.names.number(name.as_bytes()) else { return Column::Other };
         let watched = self.filter.conditions.as_ref().is_some_and(|conditions| conditions.watched.contains(&number));
-        let shown = self.filter.attribute(number).is_some_and(shows);
+        let shown = self.filter.attribute(number).is_some_and(shows) && !self.filter.is_never_shown(number);
         if shown || watched { Column::Attribute(number, shown) } else { Column::Other }
     }
 

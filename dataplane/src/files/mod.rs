@@ -6,6 +6,7 @@ mod digest;
 mod listing;
 mod path;
 mod range;
+mod selected;
 
 use std::io;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::SystemTime;
 use actix_web::http::header::{self, HeaderValue, HttpDate};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
+use ngsi_ld_filter::Filter;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub(crate) use body::FileBody;
@@ -22,6 +24,8 @@ pub(crate) use digest::{Digests, announced, headers as digest_headers};
 use digest::{Standing, Version};
 pub(crate) use path::relative;
 use range::Wanted;
+use selected::Selected;
+pub(crate) use selected::filtered;
 
 use crate::flow::Ticket;
 use crate::problem::{Fault, Problem};
@@ -32,7 +36,7 @@ use crate::stores::{FileFacts, FileStore, Found, OpenFile, join, walk};
 const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A file, or a folder of files.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FileSource {
     store: Arc<dyn FileStore>,
     /// The file or folder, in the store.
@@ -42,6 +46,8 @@ pub(crate) struct FileSource {
     /// Names the store among the digests.
     root: String,
     digests: Digests,
+    /// What a selection shows of the files is read instead of them.
+    filter: Option<Arc<Filter>>,
 }
 
 impl FileSource {
@@ -70,13 +76,20 @@ impl FileSource {
                 });
             }
         };
-        Ok(Self { store: Arc::clone(store), base, single, root: root.to_owned(), digests: digests.clone() })
+        Ok(Self {
+            store: Arc::clone(store),
+            base,
+            single,
+            root: root.to_owned(),
+            digests: digests.clone(),
+            filter: None,
+        })
     }
 
     /// The folder `base` of a store, whether it is there already or not.
     pub(crate) fn folder(root: &str, store: &Arc<dyn FileStore>, base: &str, digests: &Digests) -> Self {
         let (root, base) = (root.to_owned(), base.to_owned());
-        Self { store: Arc::clone(store), base, single: false, root, digests: digests.clone() }
+        Self { store: Arc::clone(store), base, single: false, root, digests: digests.clone(), filter: None }
     }
 
     /// Answers a request for `path`, percent-encoded, below the source.
@@ -113,7 +126,9 @@ impl FileSource {
             let facts = self.read("").await?.facts().clone();
             return Ok(vec![(String::new(), facts)]);
         }
-        walk(self.store.as_ref(), &self.base).await
+        let mut found = walk(self.store.as_ref(), &self.base).await?;
+        found.retain(|(path, _)| self.filter.is_none() || selected::is_readable(path));
+        Ok(found)
     }
 
     /// Opens one of the files that [`FileSource::all`] named.
@@ -122,7 +137,10 @@ impl FileSource {
     /// The file is gone or no file.
     pub(crate) async fn read(&self, path: &str) -> io::Result<Box<dyn OpenFile>> {
         match self.store.open(&join(&self.base, path)).await? {
-            Found::File(file) => Ok(file),
+            Found::File(file) => match &self.filter {
+                Some(filter) => Ok(Box::new(Selected::open(file, filter, self.name(path)).await?)),
+                None => Ok(file),
+            },
             Found::Folder => Err(io::Error::from(io::ErrorKind::IsADirectory)),
         }
     }
@@ -134,6 +152,10 @@ impl FileSource {
 
     /// The SHA-256 of a file that is small or was read before.
     pub(crate) async fn digest(&self, path: &str, file: &dyn OpenFile) -> Option<[u8; 32]> {
+        if self.filter.is_some() {
+            // That of the whole file would tell of what is not shown.
+            return None;
+        }
         let version = self.version(&join(&self.base, path), file.facts());
         match self.digests.standing(&version) {
             Standing::Known(digest) => Some(digest),

@@ -84,6 +84,19 @@ impl Rewrite {
         })
     }
 
+    /// The path below the base and the query of the first `rel="next"` link, as whoever asked would ask for it.
+    pub(crate) fn next_asked(
+        &self,
+        value: &str,
+        changed: &[(String, Option<String>)],
+    ) -> Option<(String, Option<String>)> {
+        let next = self.next(value)?;
+        let path = self.below(next.path())?.to_owned();
+        let query = next.query().map(|query| restored(&format!("?{query}"), changed));
+        let query = query.map(|query| query.trim_start_matches('?').to_owned()).filter(|query| !query.is_empty());
+        Some((path, query))
+    }
+
     fn target(&self, target: &str, paging: bool) -> Option<String> {
         // Relative to the request's own path: it stays right below the flow's address, unless it climbs.
         if !target.starts_with('/') && !target.contains("://") {

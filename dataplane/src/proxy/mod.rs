@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 
 pub(crate) use body::{BrokenBody, HeadOnly, StreamedBody};
 pub(crate) use links::Rewrite;
-pub(crate) use selected::serve as serve_selected;
+pub(crate) use selected::{Described, context_link, describe, filtered_response, question, serve as serve_selected};
 
 use crate::client::{self, Client, ClientError};
 use crate::flow::Ticket;

@@ -13,7 +13,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::future::poll_fn;
 use http::HeaderValue;
-use ngsi_ld_filter::{Asked, Fault as Unreadable, Filter, Stream, Upstream};
+use ngsi_ld_filter::{Asked, Filter, Stream, Upstream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{BrokenBody, Forwarder, StreamedBody, ended_meanwhile, headers, unreachable};
@@ -48,6 +48,58 @@ pub(crate) async fn serve(
     let asked = Asked { method: request.method().as_str(), path, query, accept, link, now_ms };
     let upstream = filter.request(&asked).map_err(refused)?;
     let answer = send(forwarder, source, request, path, &upstream, &ticket).await?;
+    let Described { status, media, context, links, count, stream, body } = describe(filter, &upstream, answer, now_ms)?;
+    let source_body = StreamedBody::new(body, None, ticket, forwarder.idle);
+    let mut body = SelectedBody { source: source_body, stream, ready: None, ended: false };
+    if upstream.single {
+        body.take_whole().await?;
+    } else {
+        body.take_first().await?;
+    }
+    let mut response = respond(status, body);
+    let out = response.headers_mut();
+    let mut put = |name: header::HeaderName, value: Option<String>| {
+        if let Some(value) = value.and_then(|value| header::HeaderValue::from_str(&value).ok()) {
+            out.append(name, value);
+        }
+    };
+    put(header::CONTENT_TYPE, media);
+    put(header::LINK, context.map(|url| context_link(&url)));
+    put(header::LINK, links.and_then(|links| source.rewrite.paging(&links, &upstream.changed)));
+    put(header::HeaderName::from_static("ngsild-results-count"), count);
+    Ok(response)
+}
+
+/// The `Link` that names a context.
+pub(crate) fn context_link(url: &str) -> String {
+    format!("<{url}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"")
+}
+
+/// An answer of a source, as far as it is understood.
+pub(crate) struct Described {
+    status: StatusCode,
+    /// The content type.
+    pub(crate) media: Option<String>,
+    /// The address of the context that a header names.
+    pub(crate) context: Option<String>,
+    /// All links.
+    pub(crate) links: Option<String>,
+    /// The number of results, where it may be told.
+    count: Option<String>,
+    pub(crate) stream: Stream,
+    pub(crate) body: hyper::body::Incoming,
+}
+
+/// Finds out what an answer is.
+///
+/// # Errors
+/// 404 when there is no such entity; 502 when the source fails or answers with something that rules cannot be applied to.
+pub(crate) fn describe(
+    filter: &Arc<Filter>,
+    upstream: &Upstream,
+    answer: http::Response<hyper::body::Incoming>,
+    now_ms: i64,
+) -> Result<Described, Problem> {
     let (head, body) = answer.into_parts();
     let status = status(head.status)?;
     if upstream.whole && status == StatusCode::PARTIAL_CONTENT {
@@ -61,45 +113,27 @@ pub(crate) async fn serve(
     let media = all(http::header::CONTENT_TYPE)?;
     let links = all(http::header::LINK)?;
     let encoding = all(http::header::CONTENT_ENCODING)?;
-    let described =
-        upstream.answer(media.as_deref(), encoding.as_deref(), links.as_deref()).map_err(|fault| unreadable(&fault))?;
-    let context = described.context.clone();
-    let stream = Stream::new(filter, described, now_ms).map_err(|fault| unreadable(&fault))?;
-    let source_body = StreamedBody::new(body, None, ticket, forwarder.idle);
-    let mut body = SelectedBody { source: source_body, stream, ready: None, ended: false };
-    if upstream.single {
-        body.take_whole().await?;
-    } else {
-        body.take_first().await?;
-    }
-    let mut response = HttpResponse::with_body(status, body).map_into_boxed_body();
-    let out = response.headers_mut();
-    let mut put = |name: header::HeaderName, value: Option<String>| {
-        if let Some(value) = value.and_then(|value| header::HeaderValue::from_str(&value).ok()) {
-            out.append(name, value);
-        }
+    let count = match upstream.count {
+        true => all(http::HeaderName::from_static("ngsild-results-count"))?,
+        false => None,
     };
-    put(header::CONTENT_TYPE, media);
-    let relation = "rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"";
-    put(header::LINK, context.map(|url| format!("<{url}>; {relation}")));
-    put(header::LINK, links.and_then(|links| source.rewrite.paging(&links, &upstream.changed)));
-    if upstream.count {
-        let name = header::HeaderName::from_static("ngsild-results-count");
-        put(name, all(http::HeaderName::from_static("ngsild-results-count"))?);
-    }
-    put(header::CACHE_CONTROL, Some("private, no-store".to_owned()));
-    put(header::X_CONTENT_TYPE_OPTIONS, Some("nosniff".to_owned()));
-    Ok(response)
+    let described = upstream
+        .answer(media.as_deref(), encoding.as_deref(), links.as_deref())
+        .map_err(|fault| Problem::unreadable(&fault))?;
+    let context = described.context.clone();
+    let stream = Stream::new(filter, described, now_ms).map_err(|fault| Problem::unreadable(&fault))?;
+    Ok(Described { status, media, context, links, count, stream, body })
 }
 
-async fn send(
-    forwarder: &Forwarder,
+/// The question to a source, without anything of the caller's.
+///
+/// # Errors
+/// 400 when the path holds what no URL may hold.
+pub(crate) fn question(
     source: &HttpSource,
-    request: &HttpRequest,
     path: &str,
     upstream: &Upstream,
-    ticket: &Ticket,
-) -> Result<http::Response<hyper::body::Incoming>, Problem> {
+) -> Result<http::Request<client::Outgoing>, Problem> {
     let encoded = |text: &str| utf8_percent_encode(text, PLAIN).to_string();
     let query: Vec<String> =
         upstream.query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
@@ -107,12 +141,6 @@ async fn send(
     let target = source.target(path, (!query.is_empty()).then_some(query.as_str()))?;
     let mut head = http::Request::new(client::empty());
     *head.uri_mut() = target.uri;
-    let given = headers::to_source(request.headers(), &[]);
-    for name in PASSED {
-        if let Some(value) = given.get(name) {
-            head.headers_mut().insert(name, value.clone());
-        }
-    }
     let link = HeaderValue::from_str(&upstream.link).map_err(|error| Problem::internal(&error))?;
     let out = head.headers_mut();
     out.insert(http::header::LINK, link);
@@ -127,6 +155,24 @@ async fn send(
     }
     if let Some(authorization) = target.authorization {
         out.insert(http::header::AUTHORIZATION, authorization);
+    }
+    Ok(head)
+}
+
+async fn send(
+    forwarder: &Forwarder,
+    source: &HttpSource,
+    request: &HttpRequest,
+    path: &str,
+    upstream: &Upstream,
+    ticket: &Ticket,
+) -> Result<http::Response<hyper::body::Incoming>, Problem> {
+    let mut head = question(source, path, upstream)?;
+    let given = headers::to_source(request.headers(), &[]);
+    for name in PASSED {
+        if let Some(value) = given.get(name) {
+            head.headers_mut().insert(name, value.clone());
+        }
     }
     let ended = ticket.ended();
     tokio::select! {
@@ -178,12 +224,6 @@ fn not_understood(detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_GATEWAY, "answer_not_understood", Fault::Peer, detail)
 }
 
-/// The answer cannot be filtered, so nothing of it passes. A context that is not listed is for the operator to list.
-fn unreadable(fault: &Unreadable) -> Problem {
-    let whose = if fault.code.starts_with("context_") { Fault::Operator } else { Fault::Peer };
-    Problem::new(StatusCode::BAD_GATEWAY, fault.code, whose, fault.message.clone())
-}
-
 fn joined(request: &HttpRequest, name: &header::HeaderName) -> Result<Option<String>, Problem> {
     let values: Result<Vec<&str>, _> = request.headers().get_all(name).map(header::HeaderValue::to_str).collect();
     let values = values.map_err(|_| {
@@ -192,16 +232,41 @@ fn joined(request: &HttpRequest, name: &header::HeaderName) -> Result<Option<Str
     Ok((!values.is_empty()).then(|| values.join(", ")))
 }
 
+/// The answer to a reader with the body of a source as far as a filter lets it pass. It begins when something does, so that
+/// what cannot be understood from the beginning is told by the status.
+///
+/// # Errors
+/// 502 when the body cannot be filtered or breaks off before anything passes.
+pub(crate) async fn filtered_response<B>(source: B, stream: Stream) -> Result<HttpResponse, Problem>
+where
+    B: MessageBody<Error = BrokenBody> + Unpin + 'static,
+{
+    let mut body = SelectedBody { source, stream, ready: None, ended: false };
+    body.take_first().await?;
+    Ok(respond(StatusCode::OK, body))
+}
+
+fn respond<B>(status: StatusCode, body: SelectedBody<B>) -> HttpResponse
+where
+    B: MessageBody<Error = BrokenBody> + Unpin + 'static,
+{
+    let mut response = HttpResponse::with_body(status, body).map_into_boxed_body();
+    let out = response.headers_mut();
+    out.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("private, no-store"));
+    out.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    response
+}
+
 /// A source's body on its way through the filter.
-struct SelectedBody {
-    source: StreamedBody,
+struct SelectedBody<B> {
+    source: B,
     stream: Stream,
     /// What was taken before the answer began.
     ready: Option<Bytes>,
     ended: bool,
 }
 
-impl SelectedBody {
+impl<B: MessageBody<Error = BrokenBody> + Unpin> SelectedBody<B> {
     /// Waits for the first bytes, so that an answer that cannot be understood from the beginning is told by its status.
     async fn take_first(&mut self) -> Result<(), Problem> {
         self.ready = self.take().await?;
@@ -224,7 +289,7 @@ impl SelectedBody {
     async fn take(&mut self) -> Result<Option<Bytes>, Problem> {
         let next = poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await;
         next.transpose().map_err(|broken| match broken {
-            BrokenBody::Refused(fault) => unreadable(&fault),
+            BrokenBody::Refused(fault) => Problem::unreadable(&fault),
             BrokenBody::Cut => ended_meanwhile(),
             BrokenBody::Stalled => Problem::new(
                 StatusCode::GATEWAY_TIMEOUT,
@@ -239,7 +304,7 @@ impl SelectedBody {
     }
 }
 
-impl MessageBody for SelectedBody {
+impl<B: MessageBody<Error = BrokenBody> + Unpin> MessageBody for SelectedBody<B> {
     type Error = BrokenBody;
 
     fn size(&self) -> BodySize {
