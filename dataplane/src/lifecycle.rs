@@ -26,7 +26,7 @@ use crate::token;
 
 /// Names of the two kinds of transfer: the profile's, and the short ones of test kits and EDC.
 const PULL: [&str; 3] = [HTTP_PULL, "http-pull", "HttpData-PULL"];
-pub(crate) const PUSH: [&str; 3] = [HTTP_PUSH, "http-push", "HttpData-PUSH"];
+const PUSH: [&str; 3] = [HTTP_PUSH, "http-push", "HttpData-PUSH"];
 
 /// The answer to a signal.
 #[derive(Debug)]
