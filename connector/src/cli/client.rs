@@ -248,14 +248,22 @@ pub(super) fn read_secret(path: &Path) -> Outcome<SecretString> {
     }
 }
 
+/// The text of a file; `-` is standard input.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn read_text(path: &Path) -> Outcome<String> {
+    let text =
+        if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    text.map_err(|error| unreadable(path, &error))
+}
+
 /// A JSON object from a file; `-` is standard input.
 ///
 /// # Errors
 /// When the file cannot be read or holds something else.
 pub(super) fn read_object(path: &Path) -> Outcome<Map<String, Value>> {
-    let text =
-        if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
-    let text = text.map_err(|error| unreadable(path, &error))?;
+    let text = read_text(path)?;
     let value = serde_json::from_str(&text)
         .map_err(|error| Failure::new(format!("`{}` is not JSON: {error}", path.display())))?;
     match value {

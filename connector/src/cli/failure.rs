@@ -7,6 +7,9 @@ use serde_json::Value;
 /// Status for a configuration that cannot be used (`EX_USAGE`).
 const BAD_CONFIGURATION: u8 = 64;
 
+/// Status for a file that is not what it has to be (`EX_DATAERR`).
+const BAD_DATA: u8 = 65;
+
 /// What a command ends with.
 pub(super) type Outcome<T = ()> = Result<T, Failure>;
 
@@ -37,13 +40,18 @@ impl Failure {
         let mut sentence = format!("{before}{detail}");
         // Most details name rule and fact themselves.
         let missing = |part: &&(&str, Option<&str>)| part.1.is_some_and(|text| !detail.contains(text));
-        let parts = [("rule", text("rule")), ("fact", text("fact"))];
+        let parts = [("rule", text("rule")), ("fact", text("fact")), ("at", text("pointer"))];
         let parts: Vec<String> =
             parts.iter().filter(missing).map(|(name, text)| format!("{name}: {}", text.unwrap_or_default())).collect();
         if !parts.is_empty() {
             sentence.push_str(&format!(" ({})", parts.join("; ")));
         }
         Self { sentence, code: text("code").map(str::to_owned), status: 1, late: false }
+    }
+
+    /// What was read is not what it has to be.
+    pub(super) fn data(sentence: impl Into<String>) -> Self {
+        Self { status: BAD_DATA, ..Self::new(sentence) }
     }
 
     /// The same failure, because the time for waiting was over.
@@ -100,6 +108,8 @@ mod tests {
             assert_eq!(Failure::of("", &problem).to_string(), sentence);
         }
         assert_eq!(Failure::of("refused: ", &json!({"detail": "x"})).to_string(), "refused: x");
-        assert_eq!(Failure::configuration("x").status(), 64);
+        let pointed = json!({"detail": "no", "pointer": "/permission/0", "code": "c"});
+        assert_eq!(Failure::of("", &pointed).to_string(), "no (at: /permission/0) [c]");
+        assert_eq!((Failure::configuration("x").status(), Failure::data("x").status()), (64, 65));
     }
 }

@@ -18,6 +18,7 @@ mod init;
 mod negotiation;
 mod partner;
 mod policy;
+mod policy_tools;
 mod registry;
 mod serve;
 mod show;
@@ -62,6 +63,13 @@ fn dispatch(arguments: Arguments) -> Outcome {
         Command::Completions { shell } => completions(shell),
         Command::Identity { command: IdentityCommand::Init(options) } => {
             identity::init(&options, Printer { json: arguments.connection.json })
+        }
+        Command::Policy { command } => {
+            let print = Printer { json: arguments.connection.json };
+            match policy_tools::local(&command, print) {
+                Some(outcome) => outcome,
+                None => remote(Command::Policy { command }, &arguments.connection),
+            }
         }
         command => remote(command, &arguments.connection),
     }

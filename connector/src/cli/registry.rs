@@ -11,6 +11,7 @@ use super::client::{Client, read_object, read_secret, text};
 use super::failure::{Failure, Outcome};
 use super::partner;
 use super::policy;
+use super::policy_tools;
 use super::show::{Column, Printer};
 
 /// The profile of a pull over HTTP.
@@ -90,6 +91,11 @@ pub(super) async fn policies(client: &Client, print: Printer, command: PolicyCom
         PolicyCommand::List(many) => POLICIES.list(client, print, many.limit).await,
         PolicyCommand::Show(what) => POLICIES.show(client, print, &what.id).await,
         PolicyCommand::Remove(what) => POLICIES.remove(client, print, &what.id).await,
+        PolicyCommand::Explain(options) => policy_tools::explain(client, print, &options).await,
+        PolicyCommand::Simulate(options) => policy_tools::simulate(client, print, &options).await,
+        PolicyCommand::Diff(options) => policy_tools::diff(client, print, &options).await,
+        // They need no control plane, and have been run before one is looked for.
+        PolicyCommand::Check(_) | PolicyCommand::Eval(_) | PolicyCommand::Template { .. } => Ok(()),
     }
 }
 
@@ -232,10 +238,8 @@ fn dataset(options: &NewDataset) -> Outcome<Map<String, Value>> {
         }
         (None, Some(file)) => {
             let (root, path) = file.split_once('/').unwrap_or((file, ""));
-            let mut files = Map::from_iter([
-                ("root".to_owned(), Value::from(root)),
-                ("path".to_owned(), Value::from(path)),
-            ]);
+            let mut files =
+                Map::from_iter([("root".to_owned(), Value::from(root)), ("path".to_owned(), Value::from(path))]);
             if options.standing {
                 files.insert("standing".to_owned(), true.into());
             }

@@ -104,6 +104,9 @@ pub(crate) struct ProblemDocument {
     /// The fact that it decided by.
     #[serde(skip_serializing_if = "Option::is_none")]
     fact: Option<String>,
+    /// Where in a policy that was sent: a JSON pointer (RFC 6901), empty for the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
     /// Who has to act.
     #[schema(inline)]
     fault: FaultName,
@@ -139,6 +142,7 @@ impl ProblemDocument {
             code: error.code,
             rule: error.rule.as_deref().map(shown),
             fact: error.fact.as_deref().map(shown),
+            pointer: error.pointer.as_deref().map(shown),
             fault: error.fault.into(),
         }
     }

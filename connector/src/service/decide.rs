@@ -342,7 +342,8 @@ pub(crate) async fn judge(
 /// A policy that does not compile, as an error.
 pub(crate) fn not_understood(error: policy::PolicyError) -> ServiceError {
     let rule = error.rule.clone();
-    ServiceError::bad_request("policy_not_understood", error.to_string()).because(rule, Some(error.member))
+    let message = error.to_string();
+    ServiceError::bad_request("policy_not_understood", message).because(rule, Some(error.member)).at(error.pointer)
 }
 
 /// Milliseconds as xsd:dateTime in UTC.

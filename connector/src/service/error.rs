@@ -95,11 +95,13 @@ pub(crate) struct ServiceError {
     pub rule: Option<String>,
     /// The fact that it decided by.
     pub fact: Option<String>,
+    /// Where in what the caller sent: a JSON pointer.
+    pub pointer: Option<String>,
 }
 
 impl ServiceError {
     fn new(kind: Kind, fault: Fault, code: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, fault, code, message: message.into(), rule: None, fact: None }
+        Self { kind, fault, code, message: message.into(), rule: None, fact: None, pointer: None }
     }
 
     /// 400, the caller's fault.
@@ -153,6 +155,13 @@ impl ServiceError {
     pub(crate) fn retrying(mut self) -> Self {
         self.message = format!("{}; it is tried again", self.message);
         self.code = RETRYING;
+        self
+    }
+
+    /// Adds the place in what the caller sent, as a JSON pointer.
+    #[must_use]
+    pub(crate) fn at(mut self, pointer: String) -> Self {
+        self.pointer = Some(pointer);
         self
     }
 

@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod identity;
+mod policy_tools;
 mod process;
 mod registry;
 mod terms;
@@ -15,6 +16,11 @@ pub(super) use identity::{
     IssuanceCommand, IssuanceList, NewTrust, RequestCredentials, RequestList, RotateKey, TrustCommand,
     VerifyCredential,
 };
+pub(super) use policy_tools::{
+    CheckPolicy, DiffPolicies, EvalCase, ExplainPolicy, SimulatePolicy, SituationOptions, TemplateCommand, UseTemplate,
+};
+#[cfg(test)]
+pub(super) use policy_tools::{ShowTemplate, TemplateLanguage};
 pub(super) use process::{
     AgreementCommand, AgreementList, Get, Id, IdAndOffer, IdAndReason, Many, Negotiate, NegotiationCommand,
     ProcessList, Transfer, TransferCommand,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
+use super::policy_tools::{CheckPolicy, DiffPolicies, EvalCase, ExplainPolicy, SimulatePolicy, TemplateCommand};
 use super::{Id, Many};
 
 #[derive(Debug, Subcommand)]
@@ -68,11 +69,26 @@ pub(in crate::cli) enum PolicyCommand {
     Show(Id),
     /// Remove a policy
     Remove(Id),
+    /// Look a policy over: errors, doubts, what is worth knowing; needs no control plane
+    Check(CheckPolicy),
+    /// Judge a case: policy, request and facts as JSON; needs no control plane
+    Eval(EvalCase),
+    /// Tell why a policy or an agreement decides as it does: which rule, which operand, which value
+    Explain(Box<ExplainPolicy>),
+    /// Tell what a policy would decide in a situation
+    Simulate(Box<SimulatePolicy>),
+    /// Tell which recorded decisions other terms would have changed
+    Diff(DiffPolicies),
+    /// Ready-made policies with blanks to fill in; needs no control plane
+    Template {
+        #[command(subcommand)]
+        command: TemplateCommand,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct NewPolicy {
-    /// JSON file with the policy
+    /// JSON file with the policy; - for standard input
     #[arg(value_hint = ValueHint::FilePath, required_unless_present_any = ["permit", "prohibit", "file"])]
     pub json_file: Option<PathBuf>,
     /// The same as naming the file alone

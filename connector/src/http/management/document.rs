@@ -11,8 +11,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
     BASE, agreements, consents, credential_requests, credentials, data_planes, datasets, decisions, declared_events,
-    diagnosis, duties, events, identity, issuances, negotiations, offers, partner_catalog, partners, policies, status,
-    transfers, trust, webhooks,
+    diagnosis, duties, events, identity, issuances, negotiations, offers, partner_catalog, partners, policies,
+    policy_templates, policy_tools, status, transfers, trust, webhooks,
 };
 use crate::http::problem::{PROBLEM_JSON, ProblemDocument};
 
@@ -74,6 +74,14 @@ routes!(
     policies::show,
     policies::replace,
     policies::remove,
+    policy_tools::check,
+    policy_tools::evaluate,
+    policy_tools::explain,
+    policy_tools::simulate,
+    policy_tools::diff,
+    policy_templates::list,
+    policy_templates::show,
+    policy_templates::make,
     offers::list,
     offers::create,
     offers::show,

@@ -23,6 +23,8 @@ mod offers;
 mod partner_catalog;
 mod partners;
 mod policies;
+mod policy_templates;
+mod policy_tools;
 mod processes;
 mod query;
 mod status;

@@ -1,5 +1,6 @@
 //! Policies, as operators write them.
 
+use ::policy::{Policy, PolicySource};
 use async_trait::async_trait;
 use dsp_protocol::policy::Rules;
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use utoipa::ToSchema;
 use super::{MAX_TITLE_BYTES, Resource, Stamp, some};
 use crate::app::App;
 use crate::service::dataset::{bad, check_length, check_names};
-use crate::service::decide::About;
+use crate::service::decide::{About, not_understood};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::{Unit, offer, policy, registry};
 
@@ -99,6 +100,10 @@ impl Resource for policy::Entity {
         }
         let profiles = input.profiles()?;
         let body = input.body(&profiles)?;
+        // First as it was written, so that an error names the place there; what is kept has its rules in order.
+        let written =
+            PolicySource { rules: body.clone(), assigner: Some(app.participant.clone()), ..PolicySource::default() };
+        Policy::compile(&written).map_err(not_understood)?;
         let rules = Rules::parse(&body)
             .map_err(|error| ServiceError::bad_request("policy_not_understood", error.to_string()))?;
         app.decisions.compile(&rules, &profiles, About { assigner: Some(&app.participant), ..About::default() })?;

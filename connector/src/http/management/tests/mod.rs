@@ -4,6 +4,7 @@ mod access;
 mod events;
 mod identity;
 mod input;
+mod policy_tools;
 mod processes;
 mod registry;
 mod terms;
