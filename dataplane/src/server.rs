@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinHandle;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::{self, Client};
 use crate::config::{Config, Listener};
@@ -23,7 +24,7 @@ use crate::flow::Connection;
 use crate::plane::Plane;
 use crate::proxy::Forwarder;
 use crate::store::StoreError;
-use crate::{local, public, renewal, signaling, watch};
+use crate::{local, public, renewal, signaling, subscription, watch};
 
 /// Bytes gathered before a write to a reader; with a chunk on top it stays below the size that actix keeps for reuse.
 const WRITE_BUFFER: usize = 32 * 1024;
@@ -57,6 +58,7 @@ pub struct Running {
     handles: Vec<ServerHandle>,
     servers: Vec<JoinHandle<io::Result<()>>>,
     background: Vec<JoinHandle<()>>,
+    over: CancellationToken,
     /// Where partners are served.
     pub public: SocketAddr,
     /// Where the control plane is served.
@@ -69,6 +71,7 @@ impl Running {
     /// Takes no new requests, lets running ones end within the drain time, and closes the store.
     pub async fn stop(self) {
         futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
+        self.over.cancel();
         for task in &self.background {
             task.abort();
         }
@@ -81,6 +84,7 @@ impl Running {
 
     /// Ends at once, as a power failure would: nothing is drained.
     pub async fn kill(self) {
+        self.over.cancel();
         for task in &self.background {
             task.abort();
         }
@@ -111,6 +115,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         handles: Vec::new(),
         servers: Vec::new(),
         background: Vec::new(),
+        over: plane.over.clone(),
         public: config.public.address,
         signaling: config.signaling.address,
         local: config.local.address,
@@ -137,6 +142,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tokio::spawn(signaling::registration::keep_registered(Arc::clone(&shared))),
         tokio::spawn(watch::keep_watch(Arc::clone(&shared))),
         tokio::spawn(renewal::keep_renewed(Arc::clone(&shared))),
+        tokio::spawn(subscription::provider::keep_states(Arc::clone(&shared))),
+        tokio::spawn(subscription::provider::keep_brokers(Arc::clone(&shared))),
+        tokio::spawn(subscription::consumer::keep(Arc::clone(&shared))),
         tokio::spawn(watch::keep_clean(shared)),
     ];
     Ok(running)

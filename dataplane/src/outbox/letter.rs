@@ -53,15 +53,15 @@ fn unreadable(error: io::Error) -> Failed {
 }
 
 impl Outbox<'_> {
-    /// Delivers a file; gives the version that was delivered.
-    pub(super) async fn deliver(&self, path: &str) -> Result<String, Stop> {
+    /// Delivers a file.
+    pub(super) async fn deliver(&self, path: &str) -> Result<(), Stop> {
         let address = self.flow.live().address.clone();
         let resumable = address.is_some_and(|address| address.property(PROPERTY) == Some(RESUMABLE));
         let (mut fruitless, mut arrived, mut attempt) = (0, 0, 0_u32);
         loop {
             let outcome = if resumable { self.send_rest(path, attempt).await } else { self.send_whole(path).await };
             let (text, begun_at) = match outcome {
-                Ok(tag) => return Ok(tag),
+                Ok(()) => return Ok(()),
                 Err(Failed::Finally(stop)) => return Err(stop),
                 Err(Failed::Passing(text, begun_at)) => (text, begun_at),
             };
@@ -78,7 +78,7 @@ impl Outbox<'_> {
     }
 
     /// To a receiver that knows nothing of pieces: one POST with all of it.
-    async fn send_whole(&self, path: &str) -> Result<String, Failed> {
+    async fn send_whole(&self, path: &str) -> Result<(), Failed> {
         let file = self.source.read(path).await.map_err(unreadable)?;
         let facts = file.facts().clone();
         let name = self.source.name(path);
@@ -94,7 +94,7 @@ impl Outbox<'_> {
         }
         let answer = self.send_body(request, body(file.read(0, facts.size))).await?;
         match answer.status() {
-            status if status.is_success() => Ok(facts.tag),
+            status if status.is_success() => Ok(()),
             _ => Err(match refused(answer, 0).await {
                 // The whole of it may have arrived: it is not sent a second time unasked.
                 Failed::Passing(text, _) => Failed::Finally(Stop::Later(text)),
@@ -104,7 +104,7 @@ impl Outbox<'_> {
     }
 
     /// To another Hansa: what has not arrived yet.
-    async fn send_rest(&self, path: &str, attempt: u32) -> Result<String, Failed> {
+    async fn send_rest(&self, path: &str, attempt: u32) -> Result<(), Failed> {
         let file = self.source.read(path).await.map_err(unreadable)?;
         let facts = file.facts().clone();
         let name = self.source.name(path);
@@ -123,7 +123,7 @@ impl Outbox<'_> {
         if offset < facts.size || facts.size == 0 {
             let answer = self.send_piece(&below, name, file.as_ref(), offset, known, &hasher).await?;
             match answer.status() {
-                StatusCode::CREATED => return Ok(facts.tag),
+                StatusCode::CREATED => return Ok(()),
                 StatusCode::ACCEPTED => {}
                 _ => return Err(refused(answer, offset).await),
             }
@@ -139,7 +139,7 @@ impl Outbox<'_> {
             request = request.header(name, value);
         }
         let answer = self.request(request, client::empty(), offset).await?;
-        if answer.status() == StatusCode::CREATED { Ok(facts.tag) } else { Err(refused(answer, offset).await) }
+        if answer.status() == StatusCode::CREATED { Ok(()) } else { Err(refused(answer, offset).await) }
     }
 
     async fn send_piece(

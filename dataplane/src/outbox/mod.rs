@@ -65,15 +65,15 @@ impl Outbox<'_> {
         let found = found.map_err(|error| Stop::Later(format!("the source cannot be read: {error}")))?;
         for (path, facts) in &found {
             if sent.get(path) != Some(&facts.tag) && ready(path, facts) {
-                let tag = self.send_one(path).await?;
-                sent.insert(path.clone(), tag);
+                self.send_one(path, facts).await?;
+                sent.insert(path.clone(), facts.tag.clone());
             }
         }
         Ok(found.into_iter().map(|(path, facts)| (path, facts.tag)).collect())
     }
 
-    /// Sends one file and remembers it; gives its version.
-    async fn send_one(&self, path: &str) -> Result<String, Stop> {
+    /// Sends one file and remembers the version that was listed.
+    async fn send_one(&self, path: &str, facts: &FileFacts) -> Result<(), Stop> {
         // The place in the run lets the watch see that data is moving.
         let Ok(_ticket) = self.run.enter(None, None) else { return Err(Stop::Later("the flow has ended".to_owned())) };
         let refused = |problem: Problem| Stop::Later(problem.to_string());
@@ -81,11 +81,10 @@ impl Outbox<'_> {
             self.flow.judge(now_ms()).map_err(refused)?;
         }
         usage::begin_own(self.plane, self.flow, &self.run.ended()).await.map_err(refused)?;
-        let tag = self.deliver(path).await?;
+        self.deliver(path).await?;
         let failed = |error: StoreError| Stop::Later(error.to_string());
-        let change = Change::put(Kind::Sent, &key(&self.flow.terms.id, path), &tag).map_err(failed)?;
-        self.plane.store.write(vec![change]).await.map_err(failed)?;
-        Ok(tag)
+        let change = Change::put(Kind::Sent, &key(&self.flow.terms.id, path), &facts.tag).map_err(failed)?;
+        self.plane.store.write(vec![change]).await.map_err(failed)
     }
 
     /// The versions that were sent, by path.
