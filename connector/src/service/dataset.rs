@@ -131,11 +131,9 @@ impl DatasetBody {
         if serde_json::to_vec(selection).map_err(ServiceError::internal)?.len() > MAX_SELECTION_BYTES {
             return Err(bad("selection", format_args!("is longer than {MAX_SELECTION_BYTES} bytes")));
         }
-        if matches!(self.source, Source::Files { .. }) {
-            return Err(bad("selection", "needs an HTTP source with an NGSI-LD interface"));
-        }
-        if self.distributions.iter().any(|distribution| distribution.format.to_ascii_uppercase().ends_with(PUSH)) {
-            return Err(bad("selection", "cannot be enforced on a distribution that is pushed"));
+        let coarse = selection.time.as_ref().is_some_and(|time| time.resolution_seconds.is_some());
+        if coarse && matches!(self.source, Source::Files { .. }) {
+            return Err(bad("selection.time.resolutionSeconds", "needs an HTTP source with an NGSI-LD interface"));
         }
         Ok(())
     }
@@ -334,6 +332,20 @@ mod tests {
     }
 
     #[test]
+    fn a_selection_is_enforced_on_files_and_pushes_but_not_periods_on_files() {
+        let mut files = http();
+        files["source"] = json!({"files": {"root": "open", "path": ""}});
+        files["distributions"] = json!([{"format": "HttpData-PULL"}, {"format": "HttpData-PUSH"}]);
+        assert!(body(files.clone()).is_ok());
+        files["selection"]["time"] = json!({"minAgeSeconds": 900});
+        assert!(body(files.clone()).is_ok());
+        files["selection"]["time"] = json!({"resolutionSeconds": 900});
+        assert!(body(files.clone()).unwrap_err().contains("selection.time.resolutionSeconds"));
+        files["source"] = http()["source"].clone();
+        assert!(body(files).is_ok());
+    }
+
+    #[test]
     fn bad_members_are_named() {
         let table = [
             ("/source", json!({"http": {"baseUrl": "ftp://127.0.0.1"}}), "source.http.baseUrl"),
@@ -359,8 +371,8 @@ mod tests {
             ("/admission/query", json!([{"name": "a"}, {"name": "a"}]), "admission.query"),
             ("/admission/query", json!([{"name": ""}]), "admission.query"),
             ("/limits", json!({"requestsPerSecond": 0}), "nonzero"),
-            ("/limits", json!({"requestsPerSecond": -1}), "nonzero"),
-            ("/limits", json!({"bytesPerSecond": 5_000_000_000_u64}), "nonzero"),
+            ("/limits", json!({"requestsPerSecond": -1}), "number"),
+            ("/limits", json!({"bytesPerSecond": 5_000_000_000_u64}), "number"),
             ("/limits", json!({"requests": 1}), "requests"),
             ("/distributions", json!([]), "distributions"),
             ("/distributions", json!([{"format": ""}]), "distributions"),
@@ -375,8 +387,24 @@ mod tests {
                 json!([{"name": "https://m/".to_owned() + &"x".repeat(3000)}]),
                 "selection.attributes",
             ),
-            ("/distributions", json!([{"format": "HttpData-PUSH"}]), "selection"),
-            ("/source", json!({"files": {"root": "open", "path": ""}}), "selection"),
+            ("/selection/rows", json!({"q": "no2>40"}), "selection.rows.q"),
+            ("/selection/rows", json!({"q": "https://m/no2>40;"}), "selection.rows.q"),
+            ("/selection/rows", json!({}), "selection.rows"),
+            (
+                "/selection/rows",
+                json!({"geo": {"georel": "within", "geometry": {"type": "Point", "coordinates": [1, 2]}}}),
+                "selection.rows.geo",
+            ),
+            ("/selection/rows", json!({"geo": {"georel": "beside", "geometry": {}}}), "beside"),
+            ("/selection/time", json!({}), "selection.time"),
+            ("/selection/time", json!({"from": "2026-01-01"}), "selection.time.from"),
+            ("/selection/time", json!({"minAgeSeconds": 0}), "selection.time.minAgeSeconds"),
+            ("/selection/personal", json!({"mode": "remove", "marking": {}}), "https://m/Air"),
+            (
+                "/selection/personal",
+                json!({"mode": "remove", "marking": {"https://m/Air": {}}}),
+                "selection.personal.marking",
+            ),
             ("/properties", json!({"@id": "x"}), "properties"),
             ("/properties", json!({"odrl:hasPolicy": []}), "properties"),
             ("/properties", json!({"http://www.w3.org/ns/dcat#distribution": []}), "properties"),

@@ -75,6 +75,7 @@ pub(crate) fn selection() -> RefOr<Schema> {
         .property("languages", texts("Languages that pass, `@none` among them; all when left out"))
         .property("datasetIds", texts("Instances that pass by `datasetId`, `@none` among them; all when left out"))
         .property("pseudonym", switch("The values become pseudonyms of the agreement"))
+        .property("timeless", switch("It does not change with time, so that `time` says nothing about it"))
         .required("name");
     let terms = ObjectBuilder::new().description(Some("Terms and what they expand to"));
     let context = ObjectBuilder::new()
@@ -82,6 +83,36 @@ pub(crate) fn selection() -> RefOr<Schema> {
         .property("terms", terms)
         .required("url")
         .required("terms");
+    let area = ObjectBuilder::new()
+        .description(Some("Where an entity must be"))
+        .property("georel", text("`within`, `intersects` or `near`"))
+        .property(
+            "geometry",
+            ObjectBuilder::new().description(Some("GeoJSON: `Polygon` or `MultiPolygon`, for `near` a `Point`")),
+        )
+        .property("maxDistanceMeters", number("For `near`: the greatest distance in metres"))
+        .property("property", text("Expanded name of the attribute with the place; `location` when left out"))
+        .required("georel")
+        .required("geometry");
+    let rows = ObjectBuilder::new()
+        .description(Some("Conditions on an entity; one that does not certainly meet them is removed"))
+        .property("q", text("An NGSI-LD query with expanded names, also about attributes that are not shown"))
+        .property("geo", area);
+    let time = ObjectBuilder::new()
+        .description(Some("Which moments are shown, by `observedAt`; a value without it is removed"))
+        .property("from", text("The first moment, RFC 3339"))
+        .property("to", text("The moment before which a value must be observed, RFC 3339"))
+        .property("minAgeSeconds", number("A value must be at least so old when it is asked for"))
+        .property("maxAgeSeconds", number("A value must be at most so old when it is asked for"))
+        .property("resolutionSeconds", number("One value of each period of so many seconds, once it is over"));
+    let marking = ObjectBuilder::new()
+        .description(Some("For each expanded type `{\"personal\": [names]}` or `{\"none\": true}`"));
+    let personal = ObjectBuilder::new()
+        .description(Some("What is personal, and what becomes of it; a type without a marking is refused"))
+        .property("mode", text("`remove` or `pseudonymise`"))
+        .property("marking", marking)
+        .required("mode")
+        .required("marking");
     ObjectBuilder::new()
         .description(Some("What of NGSI-LD entities is shown; whatever is not named is removed"))
         .property("types", texts("Expanded entity types"))
@@ -98,6 +129,9 @@ pub(crate) fn selection() -> RefOr<Schema> {
             "pseudonymousIds",
             switch("Entity ids and targets of relationships become pseudonyms of the agreement"),
         )
+        .property("rows", rows)
+        .property("time", time)
+        .property("personal", personal)
         .property("maxEntityBytes", number("Longest entity in bytes; 1048576 when left out"))
         .required("types")
         .required("attributes")
