@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build, the demo, the tests or the benchmark need and this machine lacks.
 #
-#   scripts/setup.sh [build|test|doc|bench|fuzz]...      default: build test doc
+#   scripts/setup.sh [build|test|doc|bench|fuzz|s3]...      default: build test doc
 #
 # Debian and Ubuntu packages are installed with apt-get when this runs as root or sudo asks for no password. Cargo's
 # own tools are built from their released sources into target/tools. What cannot be installed is named in one sentence
@@ -12,6 +12,7 @@ set -euo pipefail
 readonly MDBOOK=0.5.4
 readonly CARGO_DENY=0.20.2
 readonly CARGO_FUZZ=0.13.2
+readonly VERSITYGW=1.8.0
 
 missing=()
 packages=()
@@ -37,6 +38,30 @@ need_test() {
   if ! java_is_new_enough; then
     packages+=(openjdk-17-jdk-headless)
     wanted[openjdk-17-jdk-headless]='a JDK, 17 or newer (runs the conformance tests)'
+  fi
+  if ! [ -x /usr/sbin/sshd ]; then
+    packages+=(openssh-server)
+    wanted[openssh-server]='sshd (the SFTP server of the tests of files)'
+  fi
+  need ssh-keygen openssh-client 'makes the keys of that server'
+  need go golang-go 'builds the S3-compatible store of the tests of files'
+}
+
+# The S3-compatible store that the tests of files start. One at a time builds it; the others wait for it.
+need_s3() {
+  exec 9>"$target/setup/s3.lock"
+  flock 9
+  if [ -x "$tools/bin/versitygw" ]; then return 0; fi
+  if have versitygw; then mkdir -p "$tools/bin" && ln -s "$(command -v versitygw)" "$tools/bin/versitygw" && return 0; fi
+  if ! have go; then
+    missing+=("versitygw (an S3-compatible store for tests): 'go', 1.21 or newer, builds it")
+    return 0
+  fi
+  say "building versitygw $VERSITYGW (an S3-compatible store for tests); this happens once"
+  if ! CGO_ENABLED=0 GOTOOLCHAIN=auto GOBIN="$tools/bin" GOMAXPROCS="$CARGO_BUILD_JOBS" \
+    go install "github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW" >"$target/setup/versitygw.log" 2>&1; then
+    tail -n 5 "$target/setup/versitygw.log" >&2
+    missing+=("versitygw (an S3-compatible store for tests): see $target/setup/versitygw.log")
   fi
 }
 
@@ -95,8 +120,8 @@ for what in "$@"; do
     build) need_build ;;
     test) need_test ;;
     bench) need_bench ;;
-    doc | fuzz) ;;
-    *) die "unknown part '$what': build, test, doc, bench or fuzz" ;;
+    doc | fuzz | s3) ;;
+    *) die "unknown part '$what': build, test, doc, bench, fuzz or s3" ;;
   esac
 done
 install_packages
@@ -104,6 +129,7 @@ for what in "$@"; do
   case $what in
     test) cargo_tool cargo-deny cargo-deny "$CARGO_DENY" 'checks licences and advisories' ;;
     doc) cargo_tool mdbook mdbook "$MDBOOK" 'builds the manual' --no-default-features --features search ;;
+    s3) need_s3 ;;
     fuzz) cargo_tool cargo-fuzz cargo-fuzz "$CARGO_FUZZ" 'runs the fuzz targets' ;;
   esac
 done

@@ -17,10 +17,11 @@ export HANSA_BIN_DIR=$target/release
 
 lint() { scripts/lint.sh; }
 deny() { scripts/deny.sh; }
-build() { cargo build --release --workspace --bins --locked; }
+# A tool of the tests that needs another compiler is built beside; `tests` waits for it.
+build() { (scripts/setup.sh s3 >"$logs/s3.log" 2>&1 &) && cargo build --release --workspace --bins --locked; }
 # The store's tests run on SQLite and on the PostgreSQL server that this starts.
-tests() { scripts/with-postgres.sh cargo test --workspace --locked; }
-doc() { scripts/config-reference.sh --check && scripts/run-docs.sh docs/src/quick-start.md && scripts/run-docs.sh docs/src/join-a-dataspace.md && scripts/doc.sh; }
+tests() { scripts/setup.sh s3 && scripts/with-postgres.sh cargo test --workspace --locked; }
+doc() { scripts/config-reference.sh --check && scripts/run-docs.sh docs/src/quick-start.md && scripts/run-docs.sh docs/src/join-a-dataspace.md && scripts/run-docs.sh docs/src/policy-tools.md && scripts/doc.sh; }
 tck() { scripts/tck.sh; }
 demo() { scripts/demo.sh; }
 soak() { HANSA_SOAK=1 cargo test --workspace --locked --test faults -- --nocapture; }

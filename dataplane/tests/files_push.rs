@@ -98,9 +98,10 @@ async fn files_keep_their_names_and_both_sides_are_told_of_the_end() {
     for (name, bytes) in [("a b.csv", b"a,b".as_slice()), ("deep/c.json", b"{}"), ("empty", b"")] {
         assert_eq!(std::fs::read(there.join(name)).unwrap(), bytes, "{name}");
     }
-    let (status, _) =
-        consumer.signal("POST", &format!("/dataflows/{flow}/completed"), &json!({})).await;
-    assert_eq!(status, 200);
+    for (signal, body) in [("started", json!({"messageId": "s"})), ("completed", json!({}))] {
+        let (status, body) = consumer.signal("POST", &format!("/dataflows/{flow}/{signal}"), &body).await;
+        assert_eq!(status, 200, "{signal}: {body}");
+    }
     // A single file keeps its own name.
     let (_, address) = prepare(&consumer, "tp-2").await;
     push(&provider, "tp-2", "shared", "set/deep/c.json", false, address).await;
