@@ -38,15 +38,21 @@ pub(crate) async fn register(app: &Arc<App>, message: RegistrationMessage) -> Se
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad("`endpoint` is neither http nor https".to_owned()));
     }
+    // What only an operator can say stays: which draft it speaks, and how we show ourselves.
+    let known = registry::find::<data_plane::Entity>(app.store.reads(), app.context(), &message.dataplane_id).await?;
+    let (dialect, authorization, authorization_value) = match known {
+        Some(known) => (known.dialect, known.authorization, known.authorization_value),
+        None => (Dialect::Rc3.as_str().to_owned(), "shared".to_owned(), String::new()),
+    };
     let row = data_plane::Model {
         context: app.context().to_owned(),
         id: message.dataplane_id.clone(),
         endpoint: message.endpoint.trim_end_matches('/').to_owned(),
         profiles: json!(message.profiles).to_string(),
-        dialect: Dialect::Rc3.as_str().to_owned(),
+        dialect,
         labels: json!(message.labels).to_string(),
-        authorization: "shared".to_owned(),
-        authorization_value: String::new(),
+        authorization,
+        authorization_value,
         created_at: now_ms(),
         updated_at: now_ms(),
     };

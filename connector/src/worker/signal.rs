@@ -7,14 +7,14 @@ use serde_json::Value;
 use crate::app::App;
 use crate::fetch::FetchResponse;
 use crate::service::ServiceError;
-use crate::service::transfer::FlowStep;
+use crate::service::transfer::{FlowStep, Heard};
 use crate::store::transfer::Model;
 use crate::store::{data_plane, registry};
 
 /// What a data plane made of a signal.
 pub(super) enum Signalled {
-    /// It took it; the status in its answer, if there was one.
-    Done(Option<StatusMessage>),
+    /// It took it, now or before.
+    Done(Heard),
     /// It could not be reached or has a passing fault.
     Later(ServiceError),
     /// It refuses.
@@ -30,7 +30,7 @@ pub(super) async fn give_signal(app: &App, row: &Model, step: &FlowStep) -> Sign
     let authorization = authorization(app, &step.plane);
     match app.internal.post_json(&url, &step.body, authorization.as_ref()).await {
         Ok(answer) => match answer.status {
-            200..=299 => Signalled::Done(status_in(&answer)),
+            200..=299 => Signalled::Done(Heard::Answer(status_in(&answer, row))),
             400..=499 if was_tried(app, row) || answer.status == 409 => already_there(app, row, step, &answer).await,
             // A plane on the later draft's SDK answers 500 for good (Data Plane Signaling, later draft): the patience of the transfer bounds it.
             500..=599 | 408 | 425 | 429 => Signalled::Later(said(&step.plane, &answer)),
@@ -51,37 +51,37 @@ fn was_tried(app: &App, row: &Model) -> bool {
 async fn already_there(app: &App, row: &Model, step: &FlowStep, answer: &FetchResponse) -> Signalled {
     match status(app, &step.plane, step.dialect, row).await {
         Some(status) if step.signal.as_str() != Signal::Terminate.as_str() || status.state.is_final() => {
-            Signalled::Done(Some(status))
+            Signalled::Done(Heard::State(status))
         }
         _ => Signalled::Refused(said(&step.plane, answer)),
     }
 }
 
 /// Asks for the state of the row's flow.
-pub(super) async fn ask_status(app: &App, row: &Model) -> Signalled {
+pub(super) async fn ask_status(app: &App, row: &Model) -> Option<StatusMessage> {
     let id = row.data_plane_id.as_deref().unwrap_or_default();
     let plane = registry::find::<data_plane::Entity>(app.store.reads(), app.context(), id).await;
     match plane {
         Ok(Some(plane)) => {
             let dialect = Dialect::parse(&plane.dialect).unwrap_or(Dialect::Rc3);
-            Signalled::Done(status(app, &plane, dialect, row).await)
+            status(app, &plane, dialect, row).await
         }
-        _ => Signalled::Done(None),
+        _ => None,
     }
 }
 
 async fn status(app: &App, plane: &data_plane::Model, dialect: Dialect, row: &Model) -> Option<StatusMessage> {
     let flow = dps_signaling::flow_path_id(dialect, &row.id, row.data_flow_id.as_deref().unwrap_or_default());
-    if flow.is_empty() {
-        return None;
-    }
     let url = format!("{}/dataflows/{}/status", plane.endpoint.trim_end_matches('/'), super::outgoing::segment(flow));
     let answer = app.internal.get_json(&url, authorization(app, plane).as_ref()).await.ok()?;
-    if answer.status == 200 { status_in(&answer) } else { None }
+    if answer.status == 200 { status_in(&answer, row) } else { None }
 }
 
-fn status_in(answer: &FetchResponse) -> Option<StatusMessage> {
-    let value: Value = serde_json::from_slice(&answer.body).ok()?;
+/// The status in an answer. A plane that does not repeat the flow's name means the flow that was asked about.
+fn status_in(answer: &FetchResponse, row: &Model) -> Option<StatusMessage> {
+    let mut value: Value = serde_json::from_slice(&answer.body).ok()?;
+    let name = row.data_flow_id.as_ref().unwrap_or(&row.id);
+    value.as_object_mut()?.entry("dataFlowId").or_insert_with(|| Value::from(name.as_str()));
     StatusMessage::decode(&value).ok()
 }
 

@@ -7,7 +7,7 @@ use super::delivery::{deliver, due, postpone};
 use super::outcome::next_attempt;
 use super::signal::{Signalled, give_signal};
 use crate::app::App;
-use crate::service::transfer::{self, flow_step, needs_flow};
+use crate::service::transfer::{self, Heard, flow_step, needs_flow};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::now_ms;
 use crate::store::transfer::Model;
@@ -49,8 +49,8 @@ async fn signal(app: &Arc<App>, row: &Model) -> ServiceResult<Flow> {
         Err(error) => return Ok(Flow::Failed(error)),
     };
     match give_signal(app, row, &next).await {
-        Signalled::Done(status) => {
-            transfer::signalled(app, &row.id, next.signal, &next.plane.id, status).await?;
+        Signalled::Done(heard) => {
+            transfer::signalled(app, &row.id, next.signal, &next.plane.id, heard).await?;
             Ok(Flow::Moved)
         }
         Signalled::Later(why) => Ok(Flow::Failed(why)),
@@ -80,12 +80,12 @@ async fn wait_for_plane(app: &Arc<App>, row: &Model) -> ServiceResult<After> {
         return Ok(After::Rest);
     }
     if row.attempts > 0
-        && let Signalled::Done(Some(status)) = super::signal::ask_status(app, row).await
+        && let Some(status) = super::signal::ask_status(app, row).await
         && status.state.as_wire() != row.flow_state.as_deref().unwrap_or_default()
     {
         let signal = dps_signaling::Signal::StartDone;
         let plane = row.data_plane_id.clone().unwrap_or_default();
-        transfer::signalled(app, &row.id, signal, &plane, Some(status)).await?;
+        transfer::signalled(app, &row.id, signal, &plane, Heard::State(status)).await?;
         return Ok(After::Again);
     }
     let why = ServiceError::unavailable("data_plane_slow", "the data plane has not called back yet");

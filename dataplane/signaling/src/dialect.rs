@@ -68,11 +68,12 @@ impl Dialect {
     }
 }
 
-/// The id that stands in `/dataflows/{id}/…` for this flow: the data plane's own, or in the later draft the control plane's.
+/// The id that stands in `/dataflows/{id}/…` for this flow: the data plane's own, or in the later draft the control plane's. That
+/// one stands in also for a data plane that gave none in its answer.
 pub fn flow_path_id<'a>(dialect: Dialect, process_id: &'a str, data_flow_id: &'a str) -> &'a str {
     match dialect {
-        Dialect::Rc2 | Dialect::Rc3 => data_flow_id,
-        Dialect::Rc4 => process_id,
+        Dialect::Rc2 | Dialect::Rc3 if !data_flow_id.is_empty() => data_flow_id,
+        Dialect::Rc2 | Dialect::Rc3 | Dialect::Rc4 => process_id,
     }
 }
 
@@ -168,6 +169,7 @@ mod tests {
         assert_eq!(flow_path_id(Dialect::Rc2, "tp", "flow"), "flow");
         assert_eq!(flow_path_id(Dialect::Rc3, "tp", "flow"), "flow");
         assert_eq!(flow_path_id(Dialect::Rc4, "tp", "flow"), "tp");
+        assert_eq!(flow_path_id(Dialect::Rc3, "tp", ""), "tp");
         assert_eq!(flow_id_given(&json!({"dataFlowId": "f"})), Some("f"));
         assert_eq!(flow_id_given(&json!({"dataFlowId": "f", "processId": "p"})), None);
         assert_eq!(flow_id_given(&json!({"processId": "p"})), None);

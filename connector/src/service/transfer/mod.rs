@@ -13,6 +13,6 @@ mod row;
 
 pub(crate) use command::{Command, NewTransfer, command, next_commands, start};
 pub(crate) use delivery::needs_flow;
-pub(crate) use flow::{FlowStep, callback, fail_flow, flow_step, forget_target, rules, signalled};
+pub(crate) use flow::{FlowStep, Heard, callback, fail_flow, flow_step, forget_target, rules, signalled};
 pub(crate) use local::local_endpoint;
 pub(crate) use receive::{Incoming, about, asking, receive, receive_request};

@@ -117,6 +117,9 @@ impl Process for Model {
     }
 }
 
+/// In place of a data address: the data plane that should give one has none.
+pub(super) const NO_ADDRESS: &str = "null";
+
 /// Who has suspended the transfer.
 pub(super) fn suspended_by(row: &Model) -> Option<SuspendedBy> {
     row.suspended_by.as_deref().and_then(SuspendedBy::parse)
@@ -130,6 +133,9 @@ pub(super) fn is_push(row: &Model) -> bool {
 /// The stored data address.
 pub(super) fn data_address(row: &Model) -> ServiceResult<Option<DataAddress>> {
     let Some(text) = &row.data_address else { return Ok(None) };
+    if text == NO_ADDRESS {
+        return Ok(None);
+    }
     let value: Value = serde_json::from_str(text).map_err(ServiceError::internal)?;
     DataAddress::parse(&value).map(Some).map_err(ServiceError::internal)
 }

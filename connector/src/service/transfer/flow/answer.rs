@@ -8,7 +8,7 @@ use dsp_protocol::transfer::{DataAddress, TransferMessage};
 use serde_json::Value;
 
 use super::super::local::{announce_readable, readable};
-use super::super::row::is_push;
+use super::super::row::{NO_ADDRESS, is_push};
 use super::target::{RESTARTED, aim, due, reached};
 use crate::app::App;
 use crate::service::process::{owe_termination, role, save};
@@ -16,7 +16,15 @@ use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
 use crate::store::{Unit, processes};
 
-/// The data plane has taken a signal and answers with the state of the flow.
+/// What a data plane says about a flow.
+pub(crate) enum Heard {
+    /// Its answer to the signal; some say no more than that they took it.
+    Answer(Option<StatusMessage>),
+    /// The state that it names when it is asked. An answer may have been lost before.
+    State(StatusMessage),
+}
+
+/// The data plane has taken a signal.
 ///
 /// # Errors
 /// When the row cannot be saved.
@@ -25,9 +33,13 @@ pub(crate) async fn signalled(
     id: &str,
     signal: Signal,
     plane: &str,
-    status: Option<StatusMessage>,
+    heard: Heard,
 ) -> ServiceResult<()> {
     let plane = plane.to_owned();
+    let (status, answered) = match heard {
+        Heard::Answer(status) => (status, true),
+        Heard::State(status) => (Some(status), false),
+    };
     change(app, id, move |_, row, now| {
         row.data_plane_id.get_or_insert(plane);
         let state = match (&status, signal) {
@@ -38,10 +50,21 @@ pub(crate) async fn signalled(
             (None, Signal::Terminate) => DataFlowState::Terminated,
             (None, _) => DataFlowState::Started,
         };
+        if answered {
+            without_address(row, state);
+        }
         take_status(row, state, status.as_ref(), now);
         Ok(false)
     })
     .await
+}
+
+/// A data plane that has said that it started, without an address, has none to give: the start goes out as it is. One that is
+/// asked for its state tells no address, so that a lost one has to be got anew.
+pub(super) fn without_address(row: &mut Model, state: DataFlowState) {
+    if state == DataFlowState::Started && role(row) == Role::Provider && !is_push(row) {
+        row.data_address.get_or_insert_with(|| NO_ADDRESS.to_owned());
+    }
 }
 
 pub(super) fn take_status(row: &mut Model, state: DataFlowState, status: Option<&StatusMessage>, now: i64) {

@@ -6,7 +6,7 @@ use dps_signaling::{Callback, DataFlowState, StatusMessage};
 use dsp_protocol::Role;
 use dsp_protocol::transfer::TransferMessage;
 
-use super::answer::{change, take_status};
+use super::answer::{change, take_status, without_address};
 use crate::app::App;
 use crate::service::process::{owe, role};
 use crate::service::reason::error_object;
@@ -80,7 +80,10 @@ fn follow(
 ) -> ServiceResult<bool> {
     match event {
         Callback::Prepared => take_status(row, DataFlowState::Prepared, status, now),
-        Callback::Started => take_status(row, DataFlowState::Started, status, now),
+        Callback::Started => {
+            without_address(row, DataFlowState::Started);
+            take_status(row, DataFlowState::Started, status, now);
+        }
         Callback::Completed => {
             take_status(row, DataFlowState::Completed, status, now);
             row.flow_target = None;
@@ -176,7 +179,8 @@ mod tests {
         stored(&app, Some("REQUESTED"), Some("Start"), None).await;
         callback(&app, "urn:uuid:1", Callback::Completed, None).await.unwrap();
         // The answer to the start comes after the callback of the same plane.
-        super::super::signalled(&app, "urn:uuid:1", dps_signaling::Signal::Start, "plane", None).await.unwrap();
+        let answer = super::super::Heard::Answer(None);
+        super::super::signalled(&app, "urn:uuid:1", dps_signaling::Signal::Start, "plane", answer).await.unwrap();
         let row = now(&app).await;
         assert_eq!((row.flow_state.as_deref(), row.owed.as_deref()), (Some("COMPLETED"), Some("Start")));
         acknowledge::<Model>(&app, "urn:uuid:1", "urn:uuid:m", None).await.unwrap();

@@ -9,7 +9,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use answer::{fail_flow, forget_target, signalled};
+pub(crate) use answer::{Heard, fail_flow, forget_target, signalled};
 pub(crate) use callback::callback;
 pub(super) use callback::complete;
 pub(crate) use plan::rules;

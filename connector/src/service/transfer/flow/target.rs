@@ -37,7 +37,7 @@ pub(in crate::service::transfer) fn aim(row: &mut Model, target: &str, now: i64)
 }
 
 /// The next signal on the way from the confirmed state of the flow to the wanted one; `None` when the flow is there, or
-/// has to wait (for an asynchronous data plane, or for the provider's new address).
+/// has to wait for an asynchronous data plane.
 pub(super) fn next_signal(row: &Model) -> Option<Signal> {
     let target = row.flow_target.as_deref()?;
     let provider = role(row) == Role::Provider;
@@ -49,9 +49,8 @@ pub(super) fn next_signal(row: &Model) -> Option<Signal> {
         (Some("PREPARED"), "STARTED" | "SUSPENDED" | "COMPLETED") => Some(Signal::Started),
         // A start whose answer was lost: the address comes anew with a resumption.
         (Some("STARTED"), "STARTED") if needs_address && row.data_address.is_none() => Some(Signal::Suspend),
-        (Some("SUSPENDED"), "STARTED" | "COMPLETED") if provider || is_push(row) || row.data_address.is_some() => {
-            Some(Signal::Resume)
-        }
+        // A consumer aims here when the provider's start has come; without a new address in it the old one goes on.
+        (Some("SUSPENDED"), "STARTED" | "COMPLETED") => Some(Signal::Resume),
         (Some("STARTED"), "SUSPENDED" | RESTARTED) => Some(Signal::Suspend),
         (Some("STARTED"), "COMPLETED") => Some(Signal::Completed),
         (Some("PREPARING" | "PREPARED" | "STARTING" | "STARTED" | "SUSPENDED"), "TERMINATED") => {

@@ -2,7 +2,7 @@ use dps_signaling::{DataFlowState, Signal};
 use serde_json::Value;
 
 use super::super::receive::blank;
-use super::answer::{signalled, take_status};
+use super::answer::{Heard, signalled, take_status, without_address};
 use super::target::{RESTARTED, aim, next_signal, reached};
 use crate::store::events::{self, EventQuery};
 use crate::store::transfer::Model;
@@ -103,7 +103,7 @@ async fn an_event_tells_where_the_data_can_be_read() {
         .await
         .unwrap();
     for signal in [Signal::Started, Signal::Started, Signal::Suspend, Signal::Resume] {
-        signalled(&app, "urn:uuid:1", signal, "plane", None).await.unwrap();
+        signalled(&app, "urn:uuid:1", signal, "plane", Heard::Answer(None)).await.unwrap();
     }
     let query = EventQuery { limit: 9, ..EventQuery::default() };
     let told = events::list(&app.store, app.context(), &query).await.unwrap();
@@ -114,4 +114,13 @@ async fn an_event_tells_where_the_data_can_be_read() {
         assert_eq!(data["localEndpoint"], "http://127.0.0.1:8292/flows/urn:uuid:1");
         assert_eq!(data["role"], "consumer");
     }
+}
+
+#[tokio::test]
+async fn an_address_that_was_lost_is_got_anew_and_one_that_there_is_not_is_not_waited_for() {
+    let mut row = row("provider", Some("STARTED"), Some("STARTED")).await;
+    assert_eq!(next_signal(&row), Some(Signal::Suspend), "an answer was lost");
+    without_address(&mut row, DataFlowState::Started);
+    assert!(next_signal(&row).is_none() && reached(&row), "the plane gave none");
+    assert!(super::super::row::data_address(&row).unwrap().is_none());
 }
