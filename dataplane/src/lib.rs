@@ -34,6 +34,7 @@ mod source;
 mod store;
 mod stores;
 mod token;
+mod unplanned;
 mod usage;
 mod watch;
 

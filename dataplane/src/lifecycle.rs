@@ -140,17 +140,48 @@ impl Plane {
             (Ok(()), Err(_)) => return,
             (Err(reason), _) => (live.state, Told::Errored, Some(reason.clone())),
         };
-        // A push that failed has no run any more, and keeps its state until the control plane decides.
-        let ended = Live { state, run: None, changed_ms: now_ms(), ..(*live).clone() };
+        if let Err(problem) = self.end(flow, &live, state, told, error).await {
+            tracing::error!(flow = flow.terms.id, %problem, "the end of a push could not be kept; it is told all the same");
+        }
+    }
+
+    /// Our own reader has got all that it wants: the transfer is done. The control plane is told. Saying it again changes nothing.
+    ///
+    /// # Errors
+    /// 404 for an unknown transfer, 400 when it does not run.
+    pub(crate) async fn reader_done(&self, process_id: &str) -> Result<(), Problem> {
+        let unknown =
+            || Problem::not_found("unknown_transfer", "there is no transfer of this name on the consumer's side");
+        let flow = self.flows.by_process(Role::Consumer, process_id).ok_or_else(unknown)?;
+        let _gate = flow.gate.lock().await;
+        let live = flow.live();
+        if live.state == DataFlowState::Completed {
+            return Ok(());
+        }
+        let state = next(Some(live.state), Signal::DataDone)?;
+        let before = Live { address: None, address_expires_ms: None, ..(*live).clone() };
+        self.end(&flow, &before, state, Told::Completed, None).await
+    }
+
+    /// Ends a flow's run of our own accord. A flow that failed has no run any more, and keeps its state until the control plane
+    /// decides.
+    async fn end(
+        &self,
+        flow: &Flow,
+        live: &Live,
+        state: DataFlowState,
+        told: Told,
+        error: Option<String>,
+    ) -> Result<(), Problem> {
+        let ended = Live { state, run: None, changed_ms: now_ms(), ..live.clone() };
         let message = StatusMessage { error, ..status(flow, state, None) };
         let callback = Callback::new(self.callback_base(flow), &flow.terms.process_id, told, &message);
         let changes = vec![Change::flow(&FlowRecord::of(&flow.terms, &ended)), callback.keep()];
         flow.publish(ended);
-        if let Err(problem) = self.write(changes).await {
-            tracing::error!(flow = flow.terms.id, %problem, "the end of a push could not be kept; it is told all the same");
-        }
+        let kept = self.write(changes).await;
         // The receiver lives as long as the plane.
         let _ = self.callbacks.send(callback);
+        kept
     }
 
     /// Goes on where a restart interrupted: unfinished preparations and starts, and pushes.
@@ -182,6 +213,7 @@ impl Plane {
         let address = self.address_at_start(role, direction, &request)?;
         let now = now_ms();
         let (control_plane, plan) = self.plan(role, &request, now)?.unzip();
+        let control_plane = control_plane.flatten();
         let terms = Terms {
             id: flow_name(name)?,
             role,

@@ -1,7 +1,8 @@
 //! The local listener: our own readers get a partner's data as if it lay here.
 //!
 //! `/flows/{processId}/…` names the flow by the transfer process; `/ngsi-ld/v1/…` is what an NGSI-LD client expects of a broker.
-//! The provider's address and token stay inside.
+//! The provider's address and token stay inside. A reader that has got all that it wants says so at
+//! `POST /transfers/{processId}/completed`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,6 +40,14 @@ pub(crate) async fn serve(
     refuse_trace(&request)?;
     authenticate(&plane, &request)?;
     let path = request.uri().path();
+    if let Some(process) = path.strip_prefix("/transfers/").and_then(|rest| rest.strip_suffix("/completed")) {
+        if request.method() != Method::POST {
+            return Err(Problem::method_not_allowed("POST", "this path takes POST"));
+        }
+        let process = percent_decode_str(process).decode_utf8().map_err(|_| no_route())?;
+        plane.reader_done(&process).await?;
+        return Ok(HttpResponse::NoContent().finish());
+    }
     let base = &plane.config.local.public_url;
     let (flow, rest, public, as_broker) = if path.starts_with(NGSI_LD_PATH) {
         (broker(&plane, &request)?, path, base.clone(), true)

@@ -23,6 +23,7 @@ use crate::signaling::callback::Callback;
 use crate::source::Source;
 use crate::store::{Change, Kind, Store, StoreError};
 use crate::stores::Stores;
+use crate::unplanned;
 use crate::usage::Accounts;
 
 /// Longest difference between our clock and the control plane's, in milliseconds.
@@ -175,7 +176,8 @@ impl Plane {
         Ok(())
     }
 
-    /// The plan in a request's metadata, checked, and the control plane that signed it. A provider must have one.
+    /// The plan in a request's metadata, checked, and the control plane that signed it. A provider must have one, signed or, where the
+    /// settings allow it, its own.
     ///
     /// # Errors
     /// 400 that says what is wrong with the plan.
@@ -184,13 +186,11 @@ impl Plane {
         role: Role,
         request: &FlowRequest,
         now_ms: i64,
-    ) -> Result<Option<(String, EnforcementPlan)>, Problem> {
+    ) -> Result<Option<(Option<String>, EnforcementPlan)>, Problem> {
         let Some(jws) = request.metadata.get("plan") else {
             return match role {
                 Role::Consumer => Ok(None),
-                Role::Provider => {
-                    Err(Problem::bad_request("plan_missing", "member `metadata.plan` with the signed plan is missing"))
-                }
+                Role::Provider => Ok(Some((None, unplanned::plan(&self.config, request, now_ms)?))),
             };
         };
         let jws = jws.as_str().ok_or_else(|| Problem::bad_request("wrong_type", "`metadata.plan` must be a string"))?;
@@ -222,7 +222,7 @@ impl Plane {
                 return Err(Problem::bad_request("selection_not_supported", detail));
             }
         }
-        Ok(Some((id, plan)))
+        Ok(Some((Some(id), plan)))
     }
 
     fn verify(&self, jws: &str) -> Result<(String, EnforcementPlan), PlanError> {

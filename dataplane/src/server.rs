@@ -153,6 +153,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 fn warn_of_dangers(config: &Config) {
     let partners = &config.partners;
     for (set, key) in [
+        (config.without_plan.is_some(), "control_plane.danger_without_plan"),
         (partners.danger_allow_private_addresses, "partners.danger_allow_private_addresses"),
         (partners.danger_allow_plain_http, "partners.danger_allow_plain_http"),
     ] {

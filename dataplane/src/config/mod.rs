@@ -1,6 +1,7 @@
 //! Configuration: read completely, every fault told, before a port is opened.
 
 mod credentials;
+mod datasets;
 mod listener;
 mod reader;
 mod roots;
@@ -20,6 +21,7 @@ use thiserror::Error;
 use url::Url;
 
 pub use credentials::{AccessKey, Credential, Login};
+pub use datasets::OwnDataset;
 pub use listener::Listener;
 use reader::Reader;
 pub use roots::{BucketRoot, FileRoot, SftpRoot, WebRoot};
@@ -66,6 +68,8 @@ pub struct Config {
     pub control_plane_url: Url,
     /// Secret shared with the control plane.
     pub control_plane_token: SecretString,
+    /// Datasets that a control plane may start flows of without an enforcement plan, by their ids; `None`: it may not.
+    pub without_plan: Option<HashMap<String, OwnDataset>>,
     /// What addresses of partners may be.
     pub partners: Partners,
     /// Renewal of tokens.
@@ -209,6 +213,11 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         }
         Some(_) => {}
     }
+    let datasets = datasets::read(reader);
+    let danger_without_plan = flag(reader, "control_plane.danger_without_plan");
+    if !danger_without_plan && !datasets.is_empty() {
+        reader.fault("datasets", "are for control planes without plans; `control_plane.danger_without_plan` is not set");
+    }
     let partners = Partners {
         danger_allow_private_addresses: flag(reader, "partners.danger_allow_private_addresses"),
         danger_allow_plain_http: flag(reader, "partners.danger_allow_plain_http"),
@@ -249,6 +258,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         local_token,
         control_plane_url: control_plane_url?,
         control_plane_token: control_plane_token?,
+        without_plan: danger_without_plan.then_some(datasets),
         partners,
         renewal,
         timeouts,

@@ -66,6 +66,17 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("control_plane.token_file", None, "File with that secret."),
     setting(
+        "control_plane.danger_without_plan",
+        Some("false"),
+        "Start flows of the datasets below `datasets` for a control plane that sends no enforcement plan. Agreements are then enforced by its signals alone.",
+    ),
+    setting("datasets.NAME.id", None, "Id by which such a control plane names a dataset."),
+    setting("datasets.NAME.base_url", None, "Address of its HTTP source."),
+    setting("datasets.NAME.credential", None, "Credential for that source, of `credentials`."),
+    setting("datasets.NAME.root", None, "Instead of an address: the place of its files, of `file_roots`."),
+    setting("datasets.NAME.path", None, "Path below that place; all of it when left out."),
+    setting("datasets.NAME.paths", None, "Paths that may be read, comma-separated, as in `admission`; all when left out."),
+    setting(
         "partners.danger_allow_private_addresses",
         Some("false"),
         "Let data addresses of partners lead to loopback, private and link-local hosts: demos and closed networks only.",

@@ -149,6 +149,11 @@ impl World {
 
     /// A data plane under this control plane.
     pub async fn under(control: Played, more: &str) -> Self {
+        Self::configured(control, more, |config| config).await
+    }
+
+    /// A data plane under this control plane, whose configuration `change` has seen.
+    pub async fn configured(control: Played, more: &str, change: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("shared")).unwrap();
         let (public, signaling, local) = (free_port(), free_port(), free_port());
@@ -182,6 +187,7 @@ impl World {
             control = control.url,
             shared = folder.path().join("shared"),
         );
+        let config = change(config);
         let mut world = Self {
             plane: None,
             control,
