@@ -292,7 +292,8 @@ mod tests {
             "distributions": [{"format": "HttpData-PULL"}],
             "source": {"http": {"baseUrl": "http://127.0.0.1:1026/broker", "credential": "orion"}},
             "admission": {"methods": ["GET"], "paths": ["/ngsi-ld/v1/entities/**"], "query": [{"name": "type"}]},
-            "selection": {"types": ["https://m/Air"], "attributes": [{"name": "https://m/no2"}], "pseudonymKey": null},
+            "selection": {"types": ["https://m/Air"], "attributes": [{"name": "https://m/no2"}],
+                "pseudonymKey": null, "rows": null, "time": null, "personal": null},
             "limits": {"requestsPerSecond": 20, "bytesPerSecond": 1_000_000, "concurrent": 4}
         })
     }
