@@ -70,7 +70,8 @@ impl Pair {
 
         let (provider_recorder, mut settings) = recorded(PROVIDER, vec![consumer_peer, stranger()])?;
         settings.database = provider_database;
-        let roots = DataPlaneSettings { file_roots: BTreeMap::from([(FILES.to_owned(), files)]) };
+        let file_roots = BTreeMap::from([(FILES.to_owned(), files)]);
+        let roots = DataPlaneSettings { file_roots, ..DataPlaneSettings::default() };
         let provider = Connector::start_with(&binaries, &folder.path().join("provider"), settings, roots).await?;
 
         let (consumer_recorder, mut settings) = recorded(CONSUMER, vec![provider_peer, stranger()])?;

@@ -19,6 +19,19 @@ use crate::{Result, ports, wait};
 pub struct DataPlaneSettings {
     /// Folders that file sources name.
     pub file_roots: BTreeMap<String, PathBuf>,
+    /// Renewal of tokens; without it nothing is said, so that it is neither offered nor required.
+    pub renewal: Option<RenewalSettings>,
+}
+
+/// How tokens of pulls are renewed.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RenewalSettings {
+    /// Partners get tokens that they can renew.
+    pub offered: bool,
+    /// Life of such a token, seconds.
+    pub access_token_seconds: u32,
+    /// Partners have to give such tokens.
+    pub required: bool,
 }
 
 #[derive(Serialize)]
@@ -31,6 +44,8 @@ struct File<'a> {
     control_plane: Control,
     partners: Partners,
     file_roots: &'a BTreeMap<String, PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    renewal: Option<RenewalSettings>,
 }
 
 #[derive(Serialize)]
@@ -88,6 +103,7 @@ impl DataPlane {
             control_plane: Control { url: control.signaling(), token_file },
             partners: Partners { danger_allow_private_addresses: true, danger_allow_plain_http: true },
             file_roots: &settings.file_roots,
+            renewal: settings.renewal,
         };
         write_toml(&home.join("hansa-dataplane.toml"), &file)?;
         let program = binaries.data_plane();

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub use control_plane::{ControlPlane, ControlPlaneSettings, StaticPeer};
 pub use credentials::{Credentials, IssuedType, TrustedIssuer, did_web};
-pub use data_plane::{DataPlane, DataPlaneSettings};
+pub use data_plane::{DataPlane, DataPlaneSettings, RenewalSettings};
 
 use crate::binaries::Binaries;
 use crate::management::{Management, text};
