@@ -135,6 +135,21 @@ async fn a_cut_series_is_not_taken_for_a_whole_one() {
     let mut plan = world.plan("tp-1", Some(Source::Http { base_url: source.url.clone(), credential: None }));
     plan.selection = Some(selection(&json!({"rows": null, "personal": null, "time": {"resolutionSeconds": 60}})));
     let flow = world.pull(&plan).await;
+    // What is not there may be what a source of the source did not say.
+    let warned = Played::start(|_| {
+        HttpResponse::Ok()
+            .insert_header(("ngsild-warning", "110 - \"stale\""))
+            .insert_header(("link", format!("<{CONTEXT}>; rel=\"http://www.w3.org/ns/json-ld#context\"")))
+            .content_type("application/json")
+            .body(json!([entity(2, "public", 5000)]).to_string())
+    });
+    for (number, q, status) in [(2, "!https://m/plate", 502), (3, "https://m/state==\"public\"", 200)] {
+        let source = Source::Http { base_url: warned.url.clone(), credential: None };
+        let mut plan = world.plan(&format!("tp-{number}"), Some(source));
+        plan.selection = Some(selection(&json!({"rows": {"q": q}})));
+        let reply = world.pull(&plan).await.get(&world.client, "/ngsi-ld/v1/entities", &[]).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+    }
     let path = "/ngsi-ld/v1/temporal/entities?timerel=after&timeAt=2025-01-01T00:00:00Z";
     let reply = flow.get(&world.client, path, &[]).await;
     assert_eq!((reply.status, reply.json()["code"].as_str()), (502, Some("answer_partial")));

@@ -85,7 +85,8 @@ impl<'f> Pass<'f> {
     pub(crate) fn case(&self, rule: &'f Rule) -> Option<Case<'f>> {
         let veiled = self.veiled(rule.name)?;
         let moments = self.moments.filter(|_| !rule.timeless);
-        Some(Case { rule, moments, dated: moments.is_some(), veiled })
+        let dated = moments.is_some_and(|moments| moments.each());
+        Some(Case { rule, moments, dated, veiled })
     }
 
     /// Whether the values of an attribute become pseudonyms because it is personal; `None` when it is removed.

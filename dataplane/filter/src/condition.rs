@@ -3,11 +3,12 @@
 //! Every instance of an attribute must meet them, in temporal answers each one that came. What cannot be read, stands
 //! twice or compares with nothing does not meet them.
 
-use policy_plan::{Comparison, Literal, Part, Query, Rows, Term, Test, Wanted, instant_ms};
+use policy_plan::{Comparison, Literal, Part, Query, Selection, Term, Test, Wanted, instant_ms};
 use serde_json::{Map, Value};
 
 use crate::area::Area;
 use crate::attribute::{KINDS, Kept, VALUES, kind_fits};
+use crate::moment::Moments;
 use crate::names::Names;
 use crate::stream::Representation;
 
@@ -15,10 +16,14 @@ use crate::stream::Representation;
 const DELETED: &str = "urn:ngsi-ld:null";
 
 /// Conditions made ready.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Conditions {
     query: Option<Node>,
     place: Option<(u32, Area)>,
+    /// The attribute that tells the moment of an entity.
+    moment: Option<u32>,
+    /// The query as it was read.
+    pub(crate) asked: Option<Query>,
     /// Numbers of the attributes that are asked about.
     pub(crate) watched: Vec<u32>,
 }
@@ -48,29 +53,45 @@ type Reading = Result<Vec<Value>, Unknown>;
 struct Unknown;
 
 impl Conditions {
-    /// Makes conditions ready; `number` gives the number of an expanded name.
+    /// Makes the conditions of a selection ready; `None` when it has none. `number` gives the number of an expanded name.
     ///
     /// # Errors
     /// What cannot be read; the check of a selection refuses it.
-    pub(crate) fn new(rows: &Rows, number: impl Fn(&str) -> Option<u32>) -> Result<Self, String> {
+    pub(crate) fn new(selection: &Selection, number: impl Fn(&str) -> Option<u32>) -> Result<Option<Self>, String> {
+        let unknown = || "a name is not known".to_owned();
         let mut watched = Vec::new();
-        let query = rows.query()?;
-        let query = query.map(|query| node(query, &number, &mut watched)).transpose()?;
-        let mut place = None;
-        if let Some(area) = &rows.geo {
-            let property = number(area.property()).ok_or("the property is not known")?;
-            place = Some((property, Area::new(area).ok_or("the geometry cannot be read")?));
-            watched.push(property);
+        let mut conditions = Self::default();
+        if let Some(rows) = &selection.rows {
+            conditions.asked = rows.query()?;
+            let query = conditions.asked.clone();
+            conditions.query = query.map(|query| node(query, &number, &mut watched)).transpose()?;
+            if let Some(area) = &rows.geo {
+                let property = number(area.property()).ok_or_else(unknown)?;
+                conditions.place = Some((property, Area::new(area).ok_or("the geometry cannot be read")?));
+                watched.push(property);
+            }
+        }
+        if let Some(name) = selection.time.as_ref().and_then(|time| time.attribute.as_deref()) {
+            let moment = number(name).ok_or_else(unknown)?;
+            conditions.moment = Some(moment);
+            watched.push(moment);
         }
         watched.sort_unstable();
         watched.dedup();
-        Ok(Self { query, place, watched })
+        conditions.watched = watched;
+        Ok((!conditions.watched.is_empty()).then_some(conditions))
+    }
+
+    /// Whether an attribute that does not come is taken for one that is not there.
+    pub(crate) fn trusts_absence(&self) -> bool {
+        self.asked.iter().flat_map(Query::terms).any(|term| matches!(term.test, Test::Absent))
     }
 
     /// Whether the entity certainly meets the conditions.
-    pub(crate) fn met(&self, entity: &Watched<'_>) -> bool {
+    pub(crate) fn met(&self, entity: &Watched<'_>, moments: Option<&Moments<'_>>) -> bool {
+        let moment = self.moment.is_none_or(|number| moments.is_some_and(|moments| entity.is_of(number, moments)));
         let place = self.place.as_ref().is_none_or(|(number, area)| entity.lies(*number, area));
-        place && self.query.as_ref().is_none_or(|node| node.holds(entity))
+        moment && place && self.query.as_ref().is_none_or(|node| node.holds(entity))
     }
 }
 
@@ -120,6 +141,18 @@ impl Node {
 }
 
 impl Watched<'_> {
+    /// Whether all values of the attribute are moments that are shown.
+    fn is_of(&self, attribute: u32, moments: &Moments<'_>) -> bool {
+        let mut found = self.attributes.iter().filter(|(number, _)| *number == attribute);
+        let (Some((_, value)), None) = (found.next(), found.next()) else { return false };
+        let Ok(instances) = instances(value, self.representation) else { return false };
+        let shown = |value: &Value| plain(value).as_str().is_some_and(|text| moments.shown(text.as_bytes()).is_some());
+        !instances.is_empty()
+            && instances.iter().all(|instance| {
+                self.value(instance, &[]).is_ok_and(|values| !values.is_empty() && values.iter().all(shown))
+            })
+    }
+
     /// Whether all places of the attribute lie so.
     fn lies(&self, attribute: u32, area: &Area) -> bool {
         let mut found = self.attributes.iter().filter(|(number, _)| *number == attribute);
@@ -279,7 +312,8 @@ fn kind(members: &Map<String, Value>) -> Option<&'static [u8]> {
     KINDS.into_iter().find(|known| *known == kind.as_bytes())
 }
 
-fn is_instance(members: &Map<String, Value>) -> bool {
+/// Whether an object is an attribute with members rather than a value.
+pub(crate) fn is_instance(members: &Map<String, Value>) -> bool {
     kind(members).is_some() || VALUES.iter().any(|(name, ..)| members.keys().any(|key| key.as_bytes() == *name))
 }
 

@@ -52,7 +52,7 @@ impl Found {
         self.id == Some(true)
             && self.kind == Some(true)
             && !self.unmarked
-            && (pass.moments.is_none() || !self.dated.is_empty())
+            && (pass.moments.is_none_or(|moments| !moments.each()) || !self.dated.is_empty())
     }
 
     fn denied(&self) -> bool {
@@ -162,7 +162,8 @@ impl<'f> Pass<'f> {
         if let Some(member) = Member::named(name).filter(|_| own) {
             let raw = scanner.value()?;
             // A scope may be a list, and in temporal answers a list of instances; times are texts.
-            if self.filter.shows(member) && (member == Member::Scope || raw.first() == Some(&b'"')) {
+            let scope = member == Member::Scope && (self.moments.is_none() || !raw.contains(&b'{'));
+            if self.filter.shows(member) && (scope || raw.first() == Some(&b'"')) {
                 put_moment(out, begin, key, member, raw, self.moments)?;
             }
             return Ok(());

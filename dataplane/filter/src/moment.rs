@@ -27,6 +27,11 @@ impl<'f> Moments<'f> {
         moment(text).filter(|ms| self.stretch.holds(*ms))
     }
 
+    /// Whether each value must have a moment of its own, since the entity has none.
+    pub(crate) fn each(&self) -> bool {
+        self.window.attribute.is_none()
+    }
+
     /// Whether each period shows one instance only.
     pub(crate) fn is_coarse(&self) -> bool {
         self.window.resolution_seconds.is_some()

@@ -28,7 +28,7 @@ pub(crate) fn by_conditions(
     single: bool,
     query: &mut Vec<Pair>,
 ) -> Result<(), Refusal> {
-    let (Some(conditions), Some(rows)) = (&filter.conditions, &filter.selection.rows) else { return Ok(()) };
+    let Some(conditions) = &filter.conditions else { return Ok(()) };
     if let Some((name, _)) = query.iter().find(|(name, _)| THINNING.contains(&name.as_str())) {
         return Err(not_admitted(name));
     }
@@ -51,14 +51,13 @@ pub(crate) fn by_conditions(
             }
         }
     }
-    if single {
-        return Ok(());
-    }
-    let parsed = rows.query().unwrap_or_default();
-    let ours = parsed.as_ref().map(|query| written(query, names));
+    let Some(rows) = filter.selection.rows.as_ref().filter(|_| !single) else { return Ok(()) };
+    let ours = conditions.asked.as_ref().map(|query| written(query, names));
     let area = rows.geo.as_ref().map(|area| place(area, names).filter(|_| !has(query, "georel")));
     let pushed = !matches!(ours, Some(None)) && !matches!(area, Some(None));
-    if let Some((name, _)) = query.iter().find(|(name, _)| !pushed && SEARCHING.contains(&name.as_str())) {
+    // A pattern of ids is ours where the selection has one.
+    let searches = |name: &str| SEARCHING.contains(&name) && (name != "idPattern" || filter.selection.ids.is_none());
+    if let Some((name, _)) = query.iter().find(|(name, _)| !pushed && searches(name)) {
         let why = format!(
             "`{name}` is not admitted: the agreement's rules cannot be asked of the source together with it, so the answer could tell of what is removed"
         );

@@ -6,6 +6,7 @@
 use policy_plan::{Member, Refusal, Stretch};
 
 use crate::Fault;
+use crate::condition::Conditions;
 use crate::head::{CONTEXT_RELATION, accept, contexts};
 use crate::names::{Names, is_core};
 use crate::narrow;
@@ -49,8 +50,10 @@ pub struct Upstream {
     pub count: bool,
     /// Parameters of `query` that the caller did not give so, with what it gave: links to other pages show the latter.
     pub changed: Vec<(String, Option<String>)>,
-    /// Whether an answer must have all that was asked for, since the last value of a period stands for it.
+    /// Whether a series must have all that was asked for, since the last value of a period stands for it.
     pub whole: bool,
+    /// Whether entities must have all their attributes, since a condition is about one that is not there.
+    pub complete: bool,
     asked: Stretch,
     representation: Representation,
     temporal: bool,
@@ -184,6 +187,7 @@ impl Filter {
         Ok(Upstream {
             changed: narrow::changed(&given, &query),
             whole: self.selection.time.as_ref().is_some_and(|time| time.resolution_seconds.is_some()),
+            complete: self.conditions.as_ref().is_some_and(Conditions::trusts_absence),
             asked: moments,
             query,
             accept,
@@ -327,7 +331,8 @@ impl Reading<'_> {
                 "simplified answers do not tell ids from other texts, and ids are pseudonyms",
             ));
         }
-        if self.representation == Representation::Simplified && self.filter.selection.time.is_some() {
+        let time = self.filter.selection.time.as_ref();
+        if self.representation == Representation::Simplified && time.is_some_and(|time| time.attribute.is_none()) {
             return Err(refusal(
                 "representation_not_admitted",
                 "simplified answers do not tell when something was observed, and only some moments are shown",

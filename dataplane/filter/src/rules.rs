@@ -89,8 +89,8 @@ impl Filter {
         known.sort_unstable();
         known.dedup();
         let number = |iri: &str| place(&known, iri);
-        let conditions = selection.rows.as_ref().map(|rows| Conditions::new(rows, number)).transpose();
-        let conditions = conditions.map_err(|why| unusable(format!("`rows` of the selection: {why}")))?;
+        let conditions = Conditions::new(&selection, number);
+        let conditions = conditions.map_err(|why| unusable(format!("the selection's conditions: {why}")))?;
         let marking = selection.personal.iter().flat_map(|personal| &personal.marking);
         let marked = marking
             .filter_map(|(kind, marking)| {
@@ -265,6 +265,7 @@ fn spoken_of(selection: &Selection) -> Result<Vec<String>, String> {
             }
         }
     }
+    names.extend(selection.time.iter().filter_map(|time| time.attribute.clone()));
     for (kind, marking) in selection.personal.iter().flat_map(|personal| &personal.marking) {
         names.push(kind.clone());
         names.extend(marking.personal.iter().cloned());

@@ -432,7 +432,8 @@ impl Stream {
             attributes.push((*number, value));
         }
         let representation = self.answer.representation;
-        conditions.met(&Watched { attributes, complete: true, names, representation })
+        let moments = self.filter.moments(self.answer.asked, self.now_ms);
+        conditions.met(&Watched { attributes, complete: true, names, representation }, moments.as_ref())
     }
 
     fn pass_over<'p>(&'p self, names: &'p Names) -> Pass<'p> {

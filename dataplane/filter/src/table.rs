@@ -7,7 +7,7 @@ use policy_plan::{Member, PersonalMode};
 use serde_json::Value;
 
 use crate::Fault;
-use crate::condition::Watched;
+use crate::condition::{Watched, is_instance};
 use crate::moment::Moments;
 use crate::names::Names;
 use crate::rules::{Filter, Rule};
@@ -126,7 +126,7 @@ impl Rows {
                 return unclear("two columns mean the same");
             }
         }
-        if reading.moments.is_some() && !columns.contains(&Column::ObservedAt) {
+        if reading.moments.is_some_and(|moments| moments.each()) && !columns.contains(&Column::ObservedAt) {
             return unclear("no column `observedAt` tells when a row was observed");
         }
         Ok(Self {
@@ -237,7 +237,7 @@ impl Reading<'_> {
         {
             return None;
         }
-        if let Some(moments) = self.moments {
+        if let Some(moments) = self.moments.filter(Moments::each) {
             moments.shown(cell(Column::ObservedAt)?.as_bytes())?;
         }
         if let Some(conditions) = &self.filter.conditions {
@@ -247,7 +247,9 @@ impl Reading<'_> {
             });
             let attributes = found.collect();
             let representation = Representation::Simplified;
-            if !conditions.met(&Watched { attributes, complete: false, names: self.names, representation }) {
+            if !conditions
+                .met(&Watched { attributes, complete: false, names: self.names, representation }, self.moments.as_ref())
+            {
                 return None;
             }
         }
@@ -270,6 +272,14 @@ impl Reading<'_> {
         let Some(rule) = self.filter.attribute(number).filter(|_| !(cell.is_empty() || personal && removed)) else {
             return String::new();
         };
+        // A whole attribute in a cell would show what it carries beside its value.
+        let attribute = |value: &Value| value.as_object().is_some_and(is_instance);
+        if cell.trim_start().starts_with(['{', '[']) {
+            let value: Value = serde_json::from_str(cell).unwrap_or_default();
+            if attribute(&value) || value.as_array().is_some_and(|items| items.iter().any(attribute)) {
+                return String::new();
+            }
+        }
         if rule.pseudonym || personal {
             return self.filter.pseudonym(cell.as_bytes());
         }

@@ -377,10 +377,15 @@ fn attempts() {
         (&pushed, "join=flat", "query_not_admitted"),
         (&pushed, "expandValues=state", "query_not_admitted"),
         (&pushed, "jsonKeys=state", "query_not_admitted"),
+        (&json!({"ids": ["urn:a:*"], "rows": {"q": "https://m/state~=\"a\""}}), "q=no2>1", "query_not_admitted"),
     ] {
         for path in [ENTITIES, TEMPORAL] {
             let found = ask(rows, &format!("{path}?{query}")).map(|upstream| upstream.query);
             assert_eq!(found, Err(code.to_owned()), "{rows} {query}");
         }
     }
+    // Ids that the selection restricts are our own pattern, and no search.
+    let both = json!({"ids": ["urn:a:*"], "rows": {"q": "https://m/state~=\"a\""}});
+    assert_eq!(parameter(&ask(&both, ENTITIES).unwrap(), "idPattern").unwrap(), "^(urn:a:.*)$");
+    assert!(ask(&q("!https://m/state"), ENTITIES).unwrap().complete && !ask(&pushed, ENTITIES).unwrap().complete);
 }

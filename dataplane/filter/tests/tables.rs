@@ -118,6 +118,9 @@ fn conditions_moments_and_persons() {
         assert!(!left.contains(CANARY) && left.contains("open,urn:a:2,Car") && left.contains("urn:a:1"), "{left}");
         assert_eq!(left.contains("\r\n,urn:a:1"), mode == "remove", "{left}");
     }
+    // A whole attribute in a cell.
+    let cell = "id,type,no2\nurn:a:1,Air,\"{\"\"type\"\":\"\"Property\"\",\"\"value\"\":1,\"\"owner\"\":\"\"CANARY\"\"}\"\nurn:a:2,Air,\"[{\"\"value\"\":1,\"\"owner\"\":\"\"CANARY\"\"}]\"\n";
+    assert_eq!(table(&json!({}), cell).unwrap(), "id,type,no2\r\nurn:a:1,Air,\r\nurn:a:2,Air,\r\n");
     let hashed = json!({"attributes": [{"name": "https://m/plate", "pseudonym": true}]});
     assert!(!table(&hashed, "id,type,plate\nurn:a:1,Air,CANARY\n").unwrap().contains(CANARY));
 }

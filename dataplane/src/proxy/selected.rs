@@ -102,7 +102,10 @@ pub(crate) fn describe(
 ) -> Result<Described, Problem> {
     let (head, body) = answer.into_parts();
     let status = status(head.status)?;
-    if upstream.whole && status == StatusCode::PARTIAL_CONTENT {
+    let cut = upstream.whole && status == StatusCode::PARTIAL_CONTENT;
+    // Attributes are lacking that a source of the source holds.
+    let lacking = upstream.complete && head.headers.contains_key("ngsild-warning");
+    if cut || lacking {
         return Err(partial());
     }
     let all = |name: http::HeaderName| -> Result<Option<String>, Problem> {
@@ -201,9 +204,10 @@ fn status(given: http::StatusCode) -> Result<StatusCode, Problem> {
     }
 }
 
-/// The source cut a series, and the last value of a period cannot be told.
+/// The source left something out, and the agreement's rules need all of it.
 fn partial() -> Problem {
-    let detail = "the source gives only a part of the time that was asked for; ask for less";
+    let detail =
+        "the source gives only a part of what was asked for, and the agreement's rules need all; ask for less time";
     Problem::new(StatusCode::BAD_GATEWAY, "answer_partial", Fault::Peer, detail)
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::query::instant_ms;
+use crate::selection::is_iri;
 
 /// Longest age or period in seconds: a hundred years.
 const MAX_SECONDS: u64 = 100 * 366 * 24 * 3600;
@@ -27,6 +28,10 @@ pub struct Window {
     /// begin at the epoch; times are those of their beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution_seconds: Option<u64>,
+    /// The expanded name of an attribute whose value is the moment of the whole entity, for models that do not use
+    /// `observedAt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribute: Option<String>,
 }
 
 /// A stretch of time in milliseconds since the epoch.
@@ -102,8 +107,14 @@ impl Window {
                 return Err((member, format!("must be between 1 and {MAX_SECONDS}")));
             }
         }
-        if *self == Self::default() {
-            return Err(("time", "must say something".to_owned()));
+        if (Self { attribute: None, ..self.clone() }) == Self::default() {
+            return Err(("time", "must say which moments are shown".to_owned()));
+        }
+        if self.attribute.as_deref().is_some_and(|name| !is_iri(name)) {
+            return Err(("time.attribute", "is no expanded name".to_owned()));
+        }
+        if self.attribute.is_some() && self.resolution_seconds.is_some() {
+            return Err(("time.resolutionSeconds", "needs values with `observedAt`, not `attribute`".to_owned()));
         }
         let ages = self.min_age_seconds.zip(self.max_age_seconds);
         let moments = self.from.as_deref().and_then(instant_ms).zip(self.to.as_deref().and_then(instant_ms));
@@ -155,6 +166,9 @@ mod tests {
         let none = Window::default();
         for window in [
             none.clone(),
+            Window { attribute: text("https://m/a"), ..none.clone() },
+            Window { attribute: text("a"), min_age_seconds: Some(5), ..none.clone() },
+            Window { attribute: text("https://m/a"), resolution_seconds: Some(5), ..none.clone() },
             Window { from: text("2026-01-01"), ..none.clone() },
             Window { to: text("2026-01-01T00:00:00"), ..none.clone() },
             Window { resolution_seconds: Some(0), ..none.clone() },
