@@ -105,7 +105,8 @@ pub(crate) fn selection() -> RefOr<Schema> {
         .property("minAgeSeconds", number("A value must be at least so old when it is asked for"))
         .property("maxAgeSeconds", number("A value must be at most so old when it is asked for"))
         .property("resolutionSeconds", number("One value of each period of so many seconds, once it is over"))
-        .property("attribute", text("Expanded name of an attribute that tells the moment of a whole entity"));
+        .property("attribute", text("Expanded name of an attribute that tells the moment of a whole entity"))
+        .property("assumedOffset", text("Offset from UTC of values of `attribute` that have none, such as `Z`"));
     let marking = ObjectBuilder::new()
         .description(Some("For each expanded type `{\"personal\": [names]}` or `{\"none\": true}`"));
     let personal = ObjectBuilder::new()

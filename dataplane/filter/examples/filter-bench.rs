@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ngsi_ld_filter::{Answer, Filter, Representation, Shape, Stream};
-use policy_plan::{Selection, Stretch};
+use policy_plan::{PseudonymKey, Selection, Stretch};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use serde_json::{Value, json};
@@ -20,12 +20,14 @@ use struson::writer::{JsonStreamWriter, JsonWriter};
 const BYTES: usize = 10 * 1024 * 1024;
 const ROUNDS: usize = 15;
 const CHUNK: usize = 16 * 1024;
+/// 2026-11-21T12:00:00Z
+const NOW: i64 = 1_795_262_400_000;
 const KEPT: [&str; 5] = ["id", "type", "no2", "temperature", "location"];
 
 fn main() {
     let body = synthetic();
     println!("{:.1} MB of normalized NGSI-LD, best of {ROUNDS} rounds, CPU time of one core", body.len() as f64 / 1e6);
-    let filter = filter();
+    let filter = filter(&json!({}));
     let own = measure("own scanner, chunks of 16 KiB", &body, || own(&filter, &body, CHUNK));
     measure("own scanner, chunks of 1400 bytes", &body, || self::own(&filter, &body, 1400));
     let serde = measure("serde_json, streamed", &body, || by_serde(&body));
@@ -34,6 +36,84 @@ fn main() {
     let parsed: Value = serde_json::from_slice(&own).unwrap();
     assert_eq!(parsed, serde_json::from_slice::<Value>(&serde).unwrap(), "all do the same");
     assert_eq!(parsed, serde_json::from_slice::<Value>(&struson).unwrap(), "all do the same");
+    rules(&body);
+}
+
+/// The other rules of a selection, each alone, by the filter.
+fn rules(body: &[u8]) {
+    println!("\nrules beside that, chunks of 16 KiB");
+    let base = "https://smartdatamodels.org/dataModel.Environment/";
+    let ring = json!([[[16.8, 41.1], [16.9, 41.1], [16.9, 41.2], [16.8, 41.2], [16.8, 41.1]]]);
+    let area = json!({"georel": "within", "geometry": {"type": "Polygon", "coordinates": ring}});
+    let kind = format!("{base}AirQualityObserved");
+    let marking = json!({&kind: {"personal": [format!("{base}owner"), format!("{base}refDevice")]}});
+    let current: [(&str, Value); 6] = [
+        ("rows by a query, half pass", json!({"rows": {"q": format!("{base}o3>44")}})),
+        ("rows by a place, all pass", json!({"rows": {"geo": area}})),
+        ("time, all pass", json!({"time": {"minAgeSeconds": 900}})),
+        ("persons removed", json!({"personal": {"mode": "remove", "marking": marking}})),
+        ("coarse coordinates", json!({"coordinateDecimals": 2})),
+        ("pseudonymous ids", json!({"pseudonymousIds": true})),
+    ];
+    for (name, more) in current {
+        let filter = filter(&more);
+        measure(name, body, || own(&filter, body, CHUNK));
+    }
+    let series = series();
+    for (name, more) in [
+        ("temporal, attributes only", json!({})),
+        ("temporal, window", json!({"time": {"to": "2026-11-21T00:30:00Z"}})),
+        ("temporal, one value in ten", json!({"time": {"resolutionSeconds": 600}})),
+    ] {
+        let filter = filter(&more);
+        measure(name, &series, || filtered(&filter, &series, CHUNK, Shape::Entities, true));
+    }
+    let table = table();
+    for (name, more) in [
+        ("CSV, two of six columns", json!({})),
+        ("CSV, rows by a query", json!({"rows": {"q": format!("{base}o3>44")}})),
+    ] {
+        let filter = filter(&more);
+        measure(name, &table, || filtered(&filter, &table, CHUNK, Shape::Csv, false));
+    }
+}
+
+/// Entities with an hour of values, one each minute.
+fn series() -> Vec<u8> {
+    let values = |entity: u64| -> Vec<Value> {
+        let minutes = 0..60;
+        minutes
+            .map(|minute| {
+                json!({"type": "Property", "value": (entity + minute) % 97, "observedAt": format!("2026-11-21T00:{minute:02}:00Z"),
+                    "instanceId": format!("urn:ngsi-ld:instance:{entity}:{minute}")})
+            })
+            .collect()
+    };
+    let mut entities = Vec::new();
+    let mut bytes = 0;
+    while bytes < BYTES {
+        let number = entities.len() as u64;
+        let entity = json!({"id": format!("urn:ngsi-ld:AirQualityObserved:station:{number:08}"),
+            "type": "AirQualityObserved", "no2": values(number), "owner": values(number)});
+        bytes += entity.to_string().len();
+        entities.push(entity);
+    }
+    serde_json::to_vec(&entities).unwrap()
+}
+
+fn table() -> Vec<u8> {
+    let mut out = b"id,type,no2,o3,temperature,owner\n".to_vec();
+    let mut number = 0_u64;
+    while out.len() < BYTES {
+        let row = format!(
+            "urn:ngsi-ld:AirQualityObserved:station:{number:08},AirQualityObserved,{},{},12.5,\"Comune di Bari, Ambiente\"\n",
+            number % 97,
+            number % 89
+        );
+        out.extend_from_slice(row.as_bytes());
+        number += 1;
+    }
+    out
 }
 
 fn measure(name: &str, body: &[u8], work: impl Fn() -> Vec<u8>) -> Vec<u8> {
@@ -82,13 +162,13 @@ fn synthetic() -> Vec<u8> {
     out
 }
 
-fn filter() -> Arc<Filter> {
+fn filter(more: &Value) -> Arc<Filter> {
     let url = "https://smartdatamodels.org/context.jsonld";
     let base = "https://smartdatamodels.org/dataModel.Environment/";
     let names = ["AirQualityObserved", "no2", "o3", "temperature", "owner", "refDevice", "name", "address", "accuracy"];
     let terms: serde_json::Map<String, Value> =
         names.iter().map(|name| ((*name).to_owned(), format!("{base}{name}").into())).collect();
-    let selection: Selection = serde_json::from_value(json!({
+    let mut value = json!({
         "types": [format!("{base}AirQualityObserved")],
         "attributes": [
             {"name": format!("{base}no2"), "subAttributes": [format!("{base}accuracy")]},
@@ -97,21 +177,23 @@ fn filter() -> Arc<Filter> {
         ],
         "contexts": [{"url": url, "terms": terms}],
         "assumedContext": url,
-    }))
-    .unwrap();
+    });
+    for (name, member) in more.as_object().unwrap() {
+        value[name] = member.clone();
+    }
+    let mut selection: Selection = serde_json::from_value(value).unwrap();
+    selection.pseudonym_key = Some(PseudonymKey::new([7; 32]));
     Arc::new(Filter::new(selection).unwrap())
 }
 
 fn own(filter: &Arc<Filter>, body: &[u8], chunk: usize) -> Vec<u8> {
-    let answer = Answer {
-        representation: Representation::Normalized,
-        shape: Shape::Entities,
-        temporal: false,
-        geometry: true,
-        context: None,
-        asked: Stretch::ALWAYS,
-    };
-    let mut stream = Stream::new(filter, answer, 0).unwrap();
+    filtered(filter, body, chunk, Shape::Entities, false)
+}
+
+fn filtered(filter: &Arc<Filter>, body: &[u8], chunk: usize, shape: Shape, temporal: bool) -> Vec<u8> {
+    let representation = Representation::Normalized;
+    let answer = Answer { representation, shape, temporal, geometry: true, context: None, asked: Stretch::ALWAYS };
+    let mut stream = Stream::new(filter, answer, NOW).unwrap();
     let mut out = Vec::with_capacity(body.len());
     for piece in body.chunks(chunk) {
         stream.push(piece, &mut out).unwrap();

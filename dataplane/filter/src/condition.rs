@@ -146,7 +146,7 @@ impl Watched<'_> {
         let mut found = self.attributes.iter().filter(|(number, _)| *number == attribute);
         let (Some((_, value)), None) = (found.next(), found.next()) else { return false };
         let Ok(instances) = instances(value, self.representation) else { return false };
-        let shown = |value: &Value| plain(value).as_str().is_some_and(|text| moments.shown(text.as_bytes()).is_some());
+        let shown = |value: &Value| plain(value).as_str().is_some_and(|text| moments.holds(text));
         !instances.is_empty()
             && instances.iter().all(|instance| {
                 self.value(instance, &[]).is_ok_and(|values| !values.is_empty() && values.iter().all(shown))

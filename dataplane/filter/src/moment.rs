@@ -17,14 +17,22 @@ pub(crate) struct Moments<'f> {
 }
 
 impl<'f> Moments<'f> {
-    /// `asked` is what the request wants of them.
-    pub(crate) fn new(window: &'f Window, asked: Stretch, now_ms: i64) -> Self {
-        Self { window, stretch: window.stretch(now_ms).and(asked) }
+    pub(crate) fn new(window: &'f Window, stretch: Stretch) -> Self {
+        Self { window, stretch }
     }
 
     /// The moment that a text names, when it is shown.
     pub(crate) fn shown(&self, text: &[u8]) -> Option<i64> {
         moment(text).filter(|ms| self.stretch.holds(*ms))
+    }
+
+    /// Whether a moment of an entity is shown; both ends of an interval (`a/b`) must be.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        let offset = self.window.assumed_offset.as_deref();
+        text.split('/').all(|part| {
+            self.shown(part.as_bytes()).is_some()
+                || offset.is_some_and(|offset| self.shown(format!("{part}{offset}").as_bytes()).is_some())
+        })
     }
 
     /// Whether each value must have a moment of its own, since the entity has none.

@@ -194,9 +194,14 @@ impl Filter {
                 .all(|(_, attributes)| attributes.contains(&number))
     }
 
-    /// The moments that an answer may show, where the selection says which; `asked` is what the request wants of them.
-    pub(crate) fn moments(&self, asked: Stretch, now_ms: i64) -> Option<Moments<'_>> {
-        self.selection.time.as_ref().map(|window| Moments::new(window, asked, now_ms))
+    /// The moments that an answer may show: those of the selection at this moment, as far as they were asked for.
+    pub(crate) fn stretch(&self, asked: Stretch, now_ms: i64) -> Stretch {
+        self.selection.time.as_ref().map_or(asked, |window| window.stretch(now_ms).and(asked))
+    }
+
+    /// How moments are shown, where the selection says it.
+    pub(crate) fn moments(&self, stretch: Stretch) -> Option<Moments<'_>> {
+        self.selection.time.as_ref().map(|window| Moments::new(window, stretch))
     }
 
     /// Whether entities are removed that a source counts.

@@ -101,7 +101,8 @@ pub struct Stream {
     features: Option<Arc<Names>>,
     kind_seen: bool,
     summary: Summary,
-    now_ms: i64,
+    /// The moments that are shown.
+    stretch: Stretch,
     /// The types of the entity before, and what is personal in such a one.
     kinds: Vec<u32>,
     personal: Vec<u32>,
@@ -154,6 +155,7 @@ impl Stream {
             let message = "rows of CSV cannot be judged by the agreement's rules".to_owned();
             return Err(Fault { code: "csv_not_understood", message });
         }
+        let stretch = filter.stretch(answer.asked, now_ms);
         Ok(Self {
             filter: Arc::clone(filter),
             names,
@@ -165,7 +167,7 @@ impl Stream {
             features: None,
             kind_seen: false,
             summary: Summary::default(),
-            now_ms,
+            stretch,
             kinds: Vec::new(),
             personal: Vec::new(),
             table: Table::new(),
@@ -223,7 +225,7 @@ impl Stream {
             let message = "a table names no context; the dataset may say which one to assume".to_owned();
             return Err(Fault { code: "context_missing", message });
         };
-        let moments = self.filter.moments(self.answer.asked, self.now_ms);
+        let moments = self.filter.moments(self.stretch);
         let reading = Reading { filter: &self.filter, names, moments };
         self.table.push(reading, bytes, &mut self.summary, out)
     }
@@ -432,7 +434,7 @@ impl Stream {
             attributes.push((*number, value));
         }
         let representation = self.answer.representation;
-        let moments = self.filter.moments(self.answer.asked, self.now_ms);
+        let moments = self.filter.moments(self.stretch);
         conditions.met(&Watched { attributes, complete: true, names, representation }, moments.as_ref())
     }
 
@@ -443,7 +445,7 @@ impl Stream {
             representation: self.answer.representation,
             temporal: self.answer.temporal,
             geometry: self.answer.geometry,
-            moments: self.filter.moments(self.answer.asked, self.now_ms),
+            moments: self.filter.moments(self.stretch),
             personal: &self.personal,
         }
     }

@@ -293,6 +293,28 @@ fn the_moment_of_an_entity() {
     }
     let normalized = answer(Shape::Entity, Representation::Normalized);
     assert_eq!(one(&filter, &normalized, &entity(&json!({"no2": {"type": "Property", "value": CANARY}}))), None);
+    // Without zone, and from one moment to another.
+    for (offset, moment, expected) in [
+        (None, "2026-11-21T11:00:00Z/2026-11-21T11:40:00Z", true),
+        (None, "2026-11-21T11:00:00Z/2026-11-21T11:59:00Z", false),
+        (None, "2026-11-21T11:00:00/2026-11-21T11:40:00Z", false),
+        (None, "2026-11-21T11:00:00Z/", false),
+        (Some("Z"), "2026-11-21T11:00:00/2026-11-21T11:40:00", true),
+        (Some("Z"), "2026-11-21T11:59:00", false),
+        (Some("+01:00"), "2026-11-21T12:40:00", true),
+        (Some("+01:00"), "2026-11-21T12:50:00", false),
+        (Some("+01:00"), "2026-11-21T11:59:00Z", false),
+        (Some("Z"), "2026-11-21", false),
+    ] {
+        let mut rule = rule.clone();
+        if let Some(offset) = offset {
+            rule["time"]["assumedOffset"] = json!(offset);
+        }
+        let entity =
+            entity(&json!({"level": {"type": "Property", "value": moment}, "no2": {"type": "Property", "value": 1}}));
+        let left = one(&support::filter(&rule), &normalized, &entity);
+        assert_eq!(left.is_some(), expected, "{offset:?} {moment}");
+    }
     // A value with a moment of its own is judged by that, too.
     let old = json!({"type": "Property", "value": "2026-11-21T11:00:00Z"});
     let both = entity(

@@ -32,6 +32,9 @@ pub struct Window {
     /// `observedAt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<String>,
+    /// The offset from UTC (`Z`, `+01:00`) of values of `attribute` that have none. Without it such values are no moments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assumed_offset: Option<String>,
 }
 
 /// A stretch of time in milliseconds since the epoch.
@@ -107,11 +110,16 @@ impl Window {
                 return Err((member, format!("must be between 1 and {MAX_SECONDS}")));
             }
         }
-        if (Self { attribute: None, ..self.clone() }) == Self::default() {
+        if (Self { attribute: None, assumed_offset: None, ..self.clone() }) == Self::default() {
             return Err(("time", "must say which moments are shown".to_owned()));
         }
         if self.attribute.as_deref().is_some_and(|name| !is_iri(name)) {
             return Err(("time.attribute", "is no expanded name".to_owned()));
+        }
+        let offset = self.assumed_offset.as_deref();
+        if offset.is_some_and(|offset| self.attribute.is_none() || instant_ms(&with_offset(offset)).is_none()) {
+            let why = "must be an offset from UTC such as `Z` or `+01:00`, and goes with `attribute`";
+            return Err(("time.assumedOffset", why.to_owned()));
         }
         if self.attribute.is_some() && self.resolution_seconds.is_some() {
             return Err(("time.resolutionSeconds", "needs values with `observedAt`, not `attribute`".to_owned()));
@@ -123,6 +131,10 @@ impl Window {
         }
         Ok(())
     }
+}
+
+fn with_offset(offset: &str) -> String {
+    format!("2026-01-01T00:00:00{offset}")
 }
 
 fn milliseconds(seconds: u64) -> i64 {
@@ -167,6 +179,13 @@ mod tests {
         for window in [
             none.clone(),
             Window { attribute: text("https://m/a"), ..none.clone() },
+            Window { assumed_offset: text("Z"), min_age_seconds: Some(5), ..none.clone() },
+            Window {
+                assumed_offset: text("Rome"),
+                attribute: text("https://m/a"),
+                min_age_seconds: Some(5),
+                ..none.clone()
+            },
             Window { attribute: text("a"), min_age_seconds: Some(5), ..none.clone() },
             Window { attribute: text("https://m/a"), resolution_seconds: Some(5), ..none.clone() },
             Window { from: text("2026-01-01"), ..none.clone() },
