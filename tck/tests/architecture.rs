@@ -25,6 +25,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Libraries that only the crates beside them may name among their own dependencies.
 const OWNERS: &[(&str, &[&str])] = &[
     ("regorus", &["policy"]),
+    ("oxrdf", &["policy"]),
+    ("oxttl", &["policy"]),
     ("sea-orm", &["connector"]),
     ("sea-orm-migration", &["connector"]),
     ("sqlx", &["connector"]),

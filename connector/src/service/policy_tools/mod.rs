@@ -57,10 +57,10 @@ pub(crate) fn source(document: &Value) -> Result<PolicySource, PolicyError> {
     Ok(PolicySource { rules, ..PolicySource::default() })
 }
 
-/// Files for `hansa policy add` may have a title and times, which say nothing of the terms.
+/// Files for `hansa policy add`, and what it shows, have a title and times, which say nothing of the terms.
 fn without_our_members(mut document: Value) -> Value {
     if let Value::Object(members) = &mut document {
-        for name in ["createdAt", "updatedAt"] {
+        for name in ["title", "createdAt", "updatedAt"] {
             members.shift_remove(name);
         }
     }
