@@ -14,6 +14,7 @@ use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
 use crate::service::monitor::Pokes;
 use crate::service::partner::Addresses;
+use crate::service::site::SiteModules;
 use crate::store::{DEFAULT_CONTEXT, Store, tokens};
 
 /// The control plane's shared parts; one for the whole process, behind an `Arc`.
@@ -38,6 +39,8 @@ pub(crate) struct App {
     pub signer: PlanSigner,
     /// Secret shared with our data planes.
     pub signaling_token: SecretString,
+    /// The operator's own rules.
+    pub site: SiteModules,
     /// What the monitor has to look at now.
     pub monitor: Pokes,
     /// Messages that this process has sent and that are not settled yet.

@@ -18,6 +18,7 @@ use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
 use crate::service::monitor::{self, Pokes};
 use crate::service::partner::Addresses;
+use crate::service::site::{self, SiteModules};
 use crate::service::token;
 use crate::store::{DEFAULT_CONTEXT, Store, StoreResult, now_ms, secrets};
 use crate::{webhooks, worker};
@@ -75,6 +76,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         addresses: Addresses::default(),
         signer,
         signaling_token: installation.signaling_token,
+        site: SiteModules::open(config.policy.site_modules.clone()),
         monitor: Pokes::default(),
         in_flight: InFlight::default(),
         started_at,
@@ -96,6 +98,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let hooks = tokio::spawn(webhooks::run(app.clone(), stop.clone()));
     let watching = tokio::spawn(dcp::watch(app.clone(), stop.clone()));
     let monitoring = tokio::spawn(monitor::run(app.clone(), stop.clone()));
+    let ruling = tokio::spawn(site::run(app.clone(), stop.clone()));
     let servers = start_servers(&app, dsp, management, signaling, token_hash, &stop)
         .map_err(|error| ServeError::new("a listener cannot be served", error))?;
     let handles: Vec<_> = servers.iter().map(actix_web::dev::Server::handle).collect();
@@ -109,7 +112,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     for task in serving.into_iter() {
         let _ended = task.await;
     }
-    let _ended = tokio::join!(working, hooks, watching, monitoring);
+    let _ended = tokio::join!(working, hooks, watching, monitoring, ruling);
     Ok(())
 }
 

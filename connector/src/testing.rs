@@ -15,6 +15,7 @@ use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
 use crate::service::monitor::Pokes;
 use crate::service::partner::Addresses;
+use crate::service::site::SiteModules;
 use crate::store::{Store, now_ms, secrets};
 
 /// The folder must be kept as long as the installation is used.
@@ -60,6 +61,7 @@ pub(crate) async fn app_with(settings: &str, root: &str) -> (TempDir, Arc<App>) 
         addresses: Addresses::default(),
         signer: PlanSigner::generate().unwrap(),
         signaling_token: installation.signaling_token,
+        site: SiteModules::open(config.policy.site_modules.clone()),
         monitor: Pokes::default(),
         in_flight: InFlight::default(),
         started_at: now_ms(),

@@ -57,6 +57,17 @@ impl Pair {
     /// # Errors
     /// When something does not start.
     pub async fn start_on(databases: [Option<String>; 2]) -> Result<Self> {
+        Self::start_with(databases, |_| {}).await
+    }
+
+    /// The same with a change of the provider's settings.
+    ///
+    /// # Errors
+    /// When something does not start.
+    pub async fn start_with(
+        databases: [Option<String>; 2],
+        change: impl FnOnce(&mut ControlPlaneSettings),
+    ) -> Result<Self> {
         let binaries = Binaries::from_environment()?;
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let files = folder.path().join("files");
@@ -70,6 +81,7 @@ impl Pair {
 
         let (provider_recorder, mut settings) = recorded(PROVIDER, vec![consumer_peer, stranger()])?;
         settings.database = provider_database;
+        change(&mut settings);
         let file_roots = BTreeMap::from([(FILES.to_owned(), files)]);
         let roots = DataPlaneSettings { file_roots, ..DataPlaneSettings::default() };
         let provider = Connector::start_with(&binaries, &folder.path().join("provider"), settings, roots).await?;

@@ -246,6 +246,61 @@ async fn a_duty_that_is_done_opens_a_permission_and_a_violation_closes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transfers_are_counted_also_when_they_come_at_once() {
+    let pair = Pair::start().await.unwrap();
+    let twice = json!([{"action": "use", "constraint": [
+        {"leftOperand": "count", "operator": "lteq", "rightOperand": 2, "unit": "transfer"}]}]);
+    let agreement = agreed(&pair, "twice", &twice).await;
+    let api = pair.consumer.api();
+    let begin = || api.post("/transfers", json!({"agreementId": agreement}));
+    let (one, two, three, four) = tokio::join!(begin(), begin(), begin(), begin());
+    let (mut started, mut refused) = (0, 0);
+    for begun in [one, two, three, four] {
+        let begun = begun.unwrap();
+        let seen = api.reaches(TRANSFER, text(&begun, "id"), &["STARTED", "TERMINATED"]).await.unwrap();
+        match text(&seen, "state") {
+            "STARTED" => started += 1,
+            _ => {
+                refused += 1;
+                assert!(seen.to_string().contains("count"), "{seen}");
+            }
+        }
+    }
+    assert_eq!((started, refused), (2, 2));
+}
+
+/// A module that lets nobody but this participant have anything.
+fn only_for(participant: &str) -> String {
+    let rule = format!("deny contains \"not for them\" if input.participant != \"{participant}\"");
+    format!("package site\n\nimport rego.v1\n\n{rule}\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operators_own_rules_close_while_data_flows() {
+    let folder = tempfile::tempdir().unwrap();
+    let modules = folder.path().to_owned();
+    let pair = Pair::start_with([None, None], |settings| settings.site_modules = Some(modules.clone())).await.unwrap();
+    let agreement = agreed(&pair, "traffic", &json!([{"action": "use"}])).await;
+    let running = Running::begin(&pair, &agreement).await;
+    std::fs::write(modules.join("friends.rego"), only_for("did:web:somebody.example")).unwrap();
+    let (_, seen) = running.suspended().await;
+    let said = seen.to_string();
+    assert!(said.contains("friends.rego") && said.contains("not for them"), "{said}");
+    let refused_now = refused(&pair, &agreement).await.to_string();
+    assert!(refused_now.contains("not for them"), "{refused_now}");
+
+    std::fs::write(modules.join("friends.rego"), only_for(CONSUMER)).unwrap();
+    running.resumed().await;
+    std::fs::write(modules.join("friends.rego"), "package site\n\ndeny contains").unwrap();
+    let (_, seen) = running.suspended().await;
+    assert!(seen.to_string().contains("nothing is allowed"), "a module that cannot be used denies: {seen}");
+    let told = event(pair.provider.api(), "site_modules.refused").await;
+    assert_eq!(text(&told["data"], "module"), "friends.rego");
+    std::fs::remove_file(modules.join("friends.rego")).unwrap();
+    running.resumed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_in_the_middle_forgets_nothing() {
     let mut pair = Pair::start().await.unwrap();
     let agreement = agreed(&pair, "levels", &one("event", "eq", json!(FLOOD))).await;

@@ -138,6 +138,8 @@ pub struct Transfer {
 pub struct PolicySettings {
     /// How long records of decisions are kept, days.
     pub decision_record_days: u32,
+    /// Folder of the operator's own Rego modules.
+    pub site_modules: Option<PathBuf>,
 }
 
 /// Our catalog.
@@ -215,7 +217,10 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
             data_plane_patience_s: reader.number("transfer.data_plane_patience_s", 1),
             token_lifetime_s: reader.number("transfer.token_lifetime_s", 1),
         },
-        policy: PolicySettings { decision_record_days: reader.number("policy.decision_record_days", 1) },
+        policy: PolicySettings {
+            decision_record_days: reader.number("policy.decision_record_days", 1),
+            site_modules: reader.path("policy.site_modules"),
+        },
         catalog: Catalog { page_size: reader.number("catalog.page_size", 1) },
         limits: Limits {
             body_bytes: reader.number("limits.body_bytes", 1024),

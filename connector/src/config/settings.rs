@@ -323,6 +323,12 @@ pub const SETTINGS: &[Setting] = &[
         Some("90"),
         "How long records of decisions are kept, in days.",
     ),
+    setting(
+        "policy.site_modules",
+        Kind::Path,
+        None,
+        "Folder of our own rules: Rego modules (`*.rego`) of the package `site`, whose set `deny` closes what an agreement opens; read again when they change.",
+    ),
     setting("catalog.page_size", Kind::Number, Some("50"), "Datasets on one page of our catalog."),
     setting("limits.body_bytes", Kind::Bytes, Some("1048576"), "Largest body of a request to any listener."),
     setting("limits.json_depth", Kind::Number, Some("64"), "Deepest nesting of JSON in a request."),

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use dsp_protocol::policy::{Agreement, Rules};
 use identity::Participant;
-use policy::{Decision, Facts, Policy, PolicySource, Scope};
+use policy::{Decision, Facts, Policy, PolicySource, Reason, Scope, SiteInput};
+use policy_plan::{Expr, Residual, ResidualRule, Truth};
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-pub(crate) use facts::{Asking, Known};
+pub(crate) use facts::{Asking, Known, Use};
 pub(crate) use record::{Occasion, Subject, forget_old};
 
 use super::{ServiceError, ServiceResult};
@@ -334,9 +335,54 @@ pub(crate) async fn judge(
     asking: &Asking<'_>,
 ) -> ServiceResult<Judged> {
     let known = Known::read(app, db, [(policy, asking.agreement)]).await?;
+    judge_by(app, &known, policy, scope, asking)
+}
+
+/// The same by what is known already. The policy decides, and then the operator's own rules, which can only close.
+///
+/// # Errors
+/// Only when the facts cannot be written as JSON.
+pub(crate) fn judge_by(
+    app: &App,
+    known: &Known,
+    policy: &Policy,
+    scope: Scope,
+    asking: &Asking<'_>,
+) -> ServiceResult<Judged> {
     let facts = known.facts(policy, asking);
-    let decision = app.decisions.decide(policy, scope, &facts)?;
+    let mut decision = app.decisions.decide(policy, scope, &facts)?;
+    if decision.allow {
+        let objections = objections(app, scope, asking, &facts, &decision);
+        if !objections.is_empty() {
+            decision = Arc::new(Decision { allow: false, reasons: objections, ..Decision::clone(&decision) });
+        }
+    }
     Ok(Judged { decision, facts, policy: policy.clone() })
+}
+
+/// What remains of an agreement for a data plane; nothing, where the operator's own rules object.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn residual(app: &App, policy: &Policy, asking: &Asking<'_>) -> ServiceResult<Residual> {
+    let known = Known::read(app, app.store.reads(), [(policy, asking.agreement)]).await?;
+    let facts = known.facts(policy, asking);
+    let decision = app.decisions.decide(policy, Scope::Request, &facts)?;
+    let closed = |(number, reason): (usize, Reason)| ResidualRule {
+        id: format!("site{number}"),
+        text: reason.sentence,
+        when: Expr::Known(Truth::False),
+    };
+    let objections = objections(app, Scope::Request, asking, &facts, &decision);
+    if objections.is_empty() {
+        return Ok(policy.residual(USE, &facts));
+    }
+    let permissions = objections.into_iter().enumerate().map(closed).collect();
+    Ok(Residual { permissions, ..Residual::default() })
+}
+
+fn objections(app: &App, scope: Scope, asking: &Asking<'_>, facts: &Facts, decision: &Decision) -> Vec<Reason> {
+    app.site.objections(&SiteInput::new(scope, USE, asking.dataset, asking.agreement, facts, decision))
 }
 
 /// A policy that does not compile, as an error.

@@ -162,7 +162,27 @@ async fn settle(
     row.updated_at = now;
     duties::save(unit, row.clone()).await?;
     announce(unit, &row).await?;
+    if verdict == Verdict::Violated {
+        follow(unit, &row).await?;
+    }
     Ok(row)
+}
+
+/// What follows from a neglected duty has to be done from now on (ODRL 2.2, Consequence).
+async fn follow(unit: &mut Unit, neglected: &duty::Model) -> ServiceResult<()> {
+    for row in duties::consequences(unit, neglected).await? {
+        if follows(&row.name, &neglected.name) {
+            let next_at = row.due_from.unwrap_or(unit.now());
+            duties::save(unit, duty::Model { next_at: Some(next_at), updated_at: unit.now(), ..row }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a consequence is that of a duty itself, by their names: `p0.d0.c0` of `p0.d0`.
+fn follows(consequence: &str, duty: &str) -> bool {
+    let place = consequence.strip_prefix(duty).and_then(|rest| rest.strip_prefix(".c"));
+    place.is_some_and(|place| !place.contains('.'))
 }
 
 async fn announce(unit: &mut Unit, row: &duty::Model) -> ServiceResult<()> {
@@ -191,6 +211,15 @@ mod tests {
             due_from_ms: from,
             due_by_ms: by,
             conditional,
+        }
+    }
+
+    #[test]
+    fn consequences_are_known_by_name() {
+        for (name, is) in
+            [("p0.d0.c0", true), ("p0.d0.c12", true), ("p0.d0.c0.c0", false), ("p0.d0", false), ("p0.d01.c0", false)]
+        {
+            assert_eq!(follows(name, "p0.d0"), is, "{name}");
         }
     }
 

@@ -19,6 +19,7 @@ pub(crate) mod reason;
 pub(crate) mod registry;
 pub(crate) mod schema;
 pub(crate) mod scopes;
+pub(crate) mod site;
 pub(crate) mod token;
 pub(crate) mod transfer;
 pub(crate) mod usage;

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dps_signaling::{UsageGrant, UsageMeter, UsageRequest, block};
-use policy::Policy;
 use policy_plan::{Meter, Residual, Used};
 
 use super::transfer::rules;
 use super::{ServiceError, ServiceResult};
 use crate::app::App;
-use crate::store::{Unit, data_plane, processes, registry, transfer, usage, usage_counter};
+use crate::store::{Unit, data_plane, facts, processes, registry, transfer, usage, usage_counter};
 
 /// For so long the transfers of an agreement that is used up still run, so that other data planes spend what they hold. The one
 /// that asked refuses its requests at once.
@@ -33,14 +32,17 @@ pub(crate) async fn grant(app: &Arc<App>, transfer: &str, request: UsageRequest)
         return Err(ServiceError::conflict("flow_not_running", "the data of this transfer does not move"));
     }
     let rules = rules(app, &row).await?;
+    let limit = rules.largest(looked_at(request.meter)).map(|limit| u64::try_from(limit).unwrap_or(0));
     let planes = registry::count::<data_plane::Entity>(&app.store, app.context()).await?;
     let context = app.context();
     let agreement = row.agreement_id.clone();
     let grant = app
         .store
-        .write(move |unit| Box::pin(async move { give(unit, context, &agreement, &rules, planes, request).await }))
+        .write(move |unit| {
+            Box::pin(async move { give(unit, context, &agreement, &rules, limit, planes, request).await })
+        })
         .await?;
-    if grant.is_empty() {
+    if limit.is_some_and(|limit| grant.is_empty() && grant.to >= limit) {
         tracing::info!(transfer, meter = request.meter.as_wire(), given = grant.to, "no more uses are given");
         let (app, agreement) = (Arc::clone(app), row.agreement_id);
         tokio::spawn(async move {
@@ -51,28 +53,35 @@ pub(crate) async fn grant(app: &Arc<App>, transfer: &str, request: UsageRequest)
     Ok(grant)
 }
 
+/// Gives what the rules leave, one unit of work after the other for one agreement.
 async fn give(
     unit: &mut Unit,
     context: &str,
     agreement: &str,
     rules: &Residual,
+    limit: Option<u64>,
     planes: u64,
     request: UsageRequest,
 ) -> ServiceResult<UsageGrant> {
     let UsageRequest { meter, wanted } = request;
-    let limit = rules.largest(looked_at(meter)).map(|limit| u64::try_from(limit).unwrap_or(0));
     // The time since the last use is known here alone, so each use is judged before it is given, and given alone.
     let one_by_one = meter == UsageMeter::Count && rules.meters().contains(&Meter::Interval);
-    let others = if one_by_one { usage::counters(unit.db(), context, [agreement]).await? } else { Vec::new() };
+    let others = if one_by_one { facts::usage(unit.db(), context, [agreement]).await? } else { Vec::new() };
+    let other = |meter: UsageMeter| {
+        let given = others.iter().find(|row| row.meter == meter.as_wire()).map_or(0, |row| row.given);
+        Some(u64::try_from(given).unwrap_or(0))
+    };
+    let (metered_ms, volume_bytes) = (other(UsageMeter::MeteredTime), other(UsageMeter::Volume));
     let now = unit.now();
     let size = move |counter: &usage_counter::Model| {
         let given = u64::try_from(counter.given).unwrap_or(0);
         let size = if one_by_one {
             let used = Used {
                 count: Some(given.saturating_add(1)),
+                metered_ms,
+                volume_bytes,
                 first_use_ms: counter.first_use_at,
                 last_use_ms: counter.last_use_at,
-                ..used(&others)
             };
             u64::from(rules.decide(now, &used).allow)
         } else {
@@ -99,61 +108,68 @@ fn looked_at(meter: UsageMeter) -> Meter {
     }
 }
 
-/// What these counters of one agreement say about the use that would come next: the ordinal of the next request, and the next
-/// second and byte.
-pub(crate) fn used(counters: &[usage_counter::Model]) -> Used {
-    let next = |meter: UsageMeter, unit: u64| {
-        let given = counters.iter().find(|counter| counter.meter == meter.as_wire()).map_or(0, |counter| counter.given);
-        Some(u64::try_from(given).unwrap_or(0).saturating_add(unit))
-    };
-    let uses = || counters.iter().filter(|counter| counter.meter != usage::TRANSFERS);
-    Used {
-        count: next(UsageMeter::Count, 1),
-        metered_ms: next(UsageMeter::MeteredTime, 1_000),
-        volume_bytes: next(UsageMeter::Volume, 1),
-        first_use_ms: uses().filter_map(|counter| counter.first_use_at).min(),
-        last_use_ms: uses().filter_map(|counter| counter.last_use_at).max(),
-    }
-}
-
-/// Gives a transfer that starts its number under the agreement, where the policy counts transfers.
-///
-/// # Errors
-/// When the database fails.
-pub(crate) async fn number_transfer(unit: &Unit, policy: &Policy, row: &transfer::Model) -> ServiceResult<()> {
-    if policy.looks_at().transfers {
-        usage::number_transfer(unit, &row.context, &row.agreement_id, &row.id).await?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use policy_plan::{Conflict, Expr, ResidualRule, TimeOperator};
+
     use super::*;
 
-    fn counter(meter: &str, given: i64, first: Option<i64>, last: Option<i64>) -> usage_counter::Model {
-        usage_counter::Model {
-            context: String::new(),
-            agreement_id: String::new(),
-            meter: meter.to_owned(),
-            given,
-            first_use_at: first,
-            last_use_at: last,
-            updated_at: 0,
-        }
+    fn rules(conditions: &[(Meter, TimeOperator, i64)]) -> Residual {
+        let parts = conditions.iter().map(|&(meter, operator, limit)| Expr::Usage { meter, operator, limit }).collect();
+        let rule = ResidualRule { id: "p0".to_owned(), text: "so much".to_owned(), when: Expr::And(parts) };
+        Residual { permissions: vec![rule], prohibitions: Vec::new(), conflict: Conflict::default() }
     }
 
-    #[test]
-    fn the_next_use_is_one_further() {
-        let none = used(&[]);
-        assert_eq!((none.count, none.metered_ms, none.volume_bytes), (Some(1), Some(1_000), Some(1)));
-        assert_eq!((none.first_use_ms, none.last_use_ms), (None, None));
-        let some = used(&[
-            counter("count", 7, Some(20), Some(30)),
-            counter("volume", 9, Some(10), Some(25)),
-            counter("transfers", 3, Some(1), Some(99)),
-        ]);
-        assert_eq!((some.count, some.metered_ms, some.volume_bytes), (Some(8), Some(1_000), Some(10)));
-        assert_eq!((some.first_use_ms, some.last_use_ms), (Some(10), Some(30)));
+    async fn given(app: &App, rules: &Residual, limit: Option<u64>, meter: UsageMeter, wanted: u64) -> UsageGrant {
+        let (context, rules) = (app.context(), rules.clone());
+        let request = UsageRequest { meter, wanted };
+        app.store
+            .write(move |unit| Box::pin(async move { give(unit, context, "urn:a", &rules, limit, 1, request).await }))
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn blocks_end_at_the_limit_and_are_kept() {
+        let (_folder, app) = crate::testing::app().await;
+        let rules = rules(&[(Meter::Count, TimeOperator::Lteq, 10)]);
+        let grant = given(&app, &rules, Some(10), UsageMeter::Count, 8).await;
+        assert_eq!((grant.from, grant.to, grant.last_use_ms), (0, 2, None));
+        let first = grant.first_use_ms.unwrap();
+        let mut end = 2;
+        while end < 10 {
+            let grant = given(&app, &rules, Some(10), UsageMeter::Count, 8).await;
+            assert_eq!((grant.from, grant.first_use_ms), (end, Some(first)));
+            assert!(grant.last_use_ms.is_some());
+            end = grant.to;
+        }
+        assert_eq!(end, 10);
+        assert!(given(&app, &rules, Some(10), UsageMeter::Count, 8).await.is_empty());
+        // Meters are counted each for itself.
+        assert_eq!(given(&app, &rules, Some(90_000), UsageMeter::MeteredTime, 8_000).await.from, 0);
+    }
+
+    #[tokio::test]
+    async fn with_an_interval_each_use_is_judged_when_it_is_given() {
+        let (_folder, app) = crate::testing::app().await;
+        let rules = rules(&[(Meter::Interval, TimeOperator::Gteq, 300), (Meter::Volume, TimeOperator::Lteq, 100)]);
+        let ask = || given(&app, &rules, None, UsageMeter::Count, 8);
+        assert_eq!(ask().await.to, 1, "the first use waits for nothing, and comes alone");
+        let early = ask().await;
+        assert!(early.is_empty() && early.last_use_ms.is_some(), "the data plane can say why");
+        let again = ask().await;
+        assert_eq!(again.last_use_ms, early.last_use_ms, "what was refused is no use");
+        tokio::time::sleep(Duration::from_millis(320)).await;
+        assert_eq!(ask().await.to, 2);
+    }
+
+    #[tokio::test]
+    async fn only_the_provider_of_a_transfer_gives() {
+        let (_folder, app) = crate::testing::app().await;
+        let request = UsageRequest { meter: UsageMeter::Count, wanted: 1 };
+        let error = grant(&app, "urn:uuid:none", request).await.unwrap_err();
+        assert_eq!(error.kind, crate::service::Kind::NotFound);
     }
 }

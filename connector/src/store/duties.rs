@@ -23,6 +23,17 @@ pub(crate) async fn lock(unit: &Unit, context: &str, id: &str) -> StoreResult<Op
     Ok(found.lock_exclusive().one(unit.db()).await?)
 }
 
+/// The consequences in the ledger of an agreement that nothing has been said about yet.
+pub(crate) async fn consequences(unit: &Unit, of: &Model) -> StoreResult<Vec<Model>> {
+    let found = Entity::find()
+        .filter(Column::Context.eq(&of.context))
+        .filter(Column::Role.eq(&of.role))
+        .filter(Column::AgreementId.eq(&of.agreement_id))
+        .filter(Column::Kind.eq("consequence"))
+        .filter(Column::State.eq("unset"));
+    Ok(found.lock_exclusive().all(unit.db()).await?)
+}
+
 /// Saves a changed row.
 pub(crate) async fn save(unit: &Unit, row: Model) -> StoreResult<()> {
     row.into_active_model().reset_all().update_without_returning(unit.db()).await?;

@@ -38,7 +38,8 @@ pub(crate) enum Which {
 /// Transfers in which we are the provider that run, or that the monitor keeps suspended, with an id after `after`, in the order
 /// of their ids; an empty page ends the list.
 pub(crate) async fn watched(store: &Store, context: &str, which: &Which, after: &str) -> StoreResult<Vec<Model>> {
-    let watched = Condition::any().add(Column::State.eq("STARTED")).add(Column::HeldFor.is_not_null());
+    let held = Condition::all().add(Column::State.eq("SUSPENDED")).add(Column::HeldFor.is_not_null());
+    let watched = Condition::any().add(Column::State.eq("STARTED")).add(held);
     let mut found = Entity::find()
         .filter(Column::Context.eq(context))
         .filter(Column::Role.eq("provider"))

@@ -30,6 +30,8 @@ pub struct ControlPlaneSettings {
     pub public_url: Option<String>,
     /// Partners may be on loopback, where everything is here.
     pub private_partners: bool,
+    /// Folder of the operator's own Rego modules.
+    pub site_modules: Option<PathBuf>,
     /// What is logged; more than usual, unless something else is said.
     pub log: &'static str,
 }
@@ -45,6 +47,7 @@ impl ControlPlaneSettings {
             port: None,
             public_url: None,
             private_partners: true,
+            site_modules: None,
             log: "info,connector=debug",
         }
     }
@@ -79,6 +82,7 @@ struct File<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer: Option<Issuer<'a>>,
     partners: Partners,
+    policy: Policy,
     log: Log,
 }
 
@@ -118,6 +122,12 @@ struct Issuer<'a> {
 #[derive(Serialize)]
 struct Partners {
     danger_allow_private_addresses: bool,
+}
+
+#[derive(Serialize)]
+struct Policy {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site_modules: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -182,6 +192,7 @@ impl ControlPlane {
             },
             issuer: (!issued.is_empty()).then_some(Issuer { credentials: issued }),
             partners: Partners { danger_allow_private_addresses: settings.private_partners },
+            policy: Policy { site_modules: settings.site_modules },
             log: Log { filter: settings.log },
         };
         write_toml(&home.join("hansa.toml"), &file)?;

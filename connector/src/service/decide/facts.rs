@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use policy::{DutyState, Facts, Policy};
-use policy_plan::Used;
+use policy::{DutyState, Facts, Policy, Used};
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
 
 use crate::app::App;
-use crate::service::{ServiceResult, usage as service_usage};
-use crate::store::{consent, declared_event, facts as rows, now_ms, usage, usage_counter};
+use crate::service::ServiceResult;
+use crate::store::{consent, declared_event, facts as rows, now_ms, usage_counter};
 
 /// What a decision is about.
 #[derive(Clone, Copy, Debug)]
@@ -24,18 +23,38 @@ pub(crate) struct Asking<'a> {
     pub dataset: Option<&'a str>,
     /// The agreement, once there is one.
     pub agreement: Option<&'a str>,
-    /// The transfer, when it is about one that goes on.
-    pub transfer: Option<&'a str>,
     /// The transfer's format, when it is about a transfer.
     pub channel: Option<&'a str>,
     /// What the participant declares that the data is for: a JSON array of texts, as rows keep it.
     pub purpose: &'a str,
+    /// Which transfer under the agreement it is, 1 for the first; `None` for the next one.
+    pub ordinal: Option<u64>,
+    /// Which use of the agreement it is about.
+    pub usage: Use,
+}
+
+/// A use of an agreement whose uses are counted or measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// One more than were given.
+    Next,
+    /// The last that was given, which may be under way: that nothing is left does not speak against it.
+    UnderWay,
 }
 
 impl<'a> Asking<'a> {
     /// A question before there is an agreement, by somebody who declares nothing.
     pub(crate) fn of(participant: &'a str, claims: &'a Value, dataset: Option<&'a str>) -> Self {
-        Self { participant, claims, dataset, agreement: None, transfer: None, channel: None, purpose: "[]" }
+        Self {
+            participant,
+            claims,
+            dataset,
+            agreement: None,
+            channel: None,
+            purpose: "[]",
+            ordinal: None,
+            usage: Use::Next,
+        }
     }
 
     /// What is declared; `None` for nothing, so that a verified claim counts.
@@ -51,10 +70,46 @@ pub(crate) struct Known {
     events: Arc<Vec<declared_event::Model>>,
     consents: HashMap<String, Consent>,
     duties: HashMap<String, BTreeMap<String, DutyState>>,
-    /// Counters of agreements.
-    counters: Vec<usage_counter::Model>,
-    /// Numbers of transfers.
-    numbers: HashMap<String, i64>,
+    usage: HashMap<String, Counters>,
+}
+
+/// What was given out of one agreement.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    count: u64,
+    metered_ms: u64,
+    volume_bytes: u64,
+    transfers: u64,
+    first_use: Option<i64>,
+    last_use: Option<i64>,
+}
+
+impl Counters {
+    fn take(&mut self, row: &usage_counter::Model) {
+        let given = u64::try_from(row.given).unwrap_or_default();
+        match row.meter.as_str() {
+            "count" => self.count = given,
+            "meteredTime" => self.metered_ms = given,
+            "volume" => self.volume_bytes = given,
+            // Transfers are counted; they are no use of data.
+            _ => return self.transfers = given,
+        }
+        self.first_use = self.first_use.into_iter().chain(row.first_use_at).min();
+        self.last_use = self.last_use.max(row.last_use_at);
+    }
+
+    /// What a use finds. What was given of time and volume counts as used, so the next use begins with one unit more. Whether
+    /// enough time has passed since the use before is a question of each request, not of the transfer: long ago, then.
+    fn used(&self, usage: Use) -> Used {
+        let more = u64::from(usage == Use::Next);
+        Used {
+            count: Some((self.count + more).max(1)),
+            metered_ms: Some(self.metered_ms + more),
+            volume_bytes: Some(self.volume_bytes + more),
+            first_use_ms: self.first_use,
+            last_use_ms: self.last_use.map(|_| 0),
+        }
+    }
 }
 
 impl Known {
@@ -67,15 +122,14 @@ impl Known {
         db: &impl ConnectionTrait,
         asked: impl IntoIterator<Item = (&'a Policy, Option<&'a str>)>,
     ) -> ServiceResult<Self> {
-        let (mut reads_events, mut consents, mut agreements) = (false, BTreeSet::new(), BTreeSet::new());
-        let (mut used, mut numbered) = (BTreeSet::new(), BTreeSet::new());
+        let (mut reads_events, mut consents) = (false, BTreeSet::new());
+        let (mut agreements, mut used) = (BTreeSet::new(), BTreeSet::new());
         for (policy, agreement) in asked {
             let looks = policy.looks_at();
             reads_events |= looks.events;
             consents.extend(looks.consents);
             agreements.extend(agreement.filter(|_| looks.duties));
             used.extend(agreement.filter(|_| looks.usage || looks.transfers));
-            numbered.extend(agreement.filter(|_| looks.transfers));
         }
         let now = now_ms();
         let events = if reads_events { app.decisions.events(app, db).await? } else { Arc::default() };
@@ -87,11 +141,14 @@ impl Known {
                 duties.entry(agreement).or_default().insert(name, duty_state(&state));
             }
         }
-        let counters = if used.is_empty() { Vec::new() } else { usage::counters(db, app.context(), used).await? };
-        let numbers =
-            if numbered.is_empty() { Vec::new() } else { usage::numbers(db, app.context(), numbered).await? };
+        let mut usage: HashMap<String, Counters> = HashMap::new();
+        if !used.is_empty() {
+            for row in rows::usage(db, app.context(), used).await? {
+                usage.entry(row.agreement_id.clone()).or_default().take(&row);
+            }
+        }
         let consents = consents.into_iter().map(|row| (row.id.clone(), Consent::of(row))).collect();
-        Ok(Self { now, events, consents, duties, counters, numbers: numbers.into_iter().collect() })
+        Ok(Self { now, events, consents, duties, usage })
     }
 
     /// The facts of one decision.
@@ -112,21 +169,12 @@ impl Known {
         if let Some(duties) = asking.agreement.filter(|_| looks.duties).and_then(|id| self.duties.get(id)) {
             facts.duties.clone_from(duties);
         }
-        if let Some(agreement) = asking.agreement.filter(|_| looks.usage || looks.transfers) {
-            let counters: Vec<_> = self.counters.iter().filter(|row| row.agreement_id == agreement).cloned().collect();
-            // Whether enough time has passed since the last use is a question of each request, not of the transfer.
-            let used = service_usage::used(&counters);
-            facts.usage = Used { last_use_ms: used.last_use_ms.map(|_| 0), ..used };
-            facts.transfers = Some(self.number(asking.transfer, &counters));
+        if let Some(agreement) = asking.agreement {
+            let counters = self.usage.get(agreement).copied().unwrap_or_default();
+            facts.usage = if looks.usage { counters.used(asking.usage) } else { Used::default() };
+            facts.transfers = looks.transfers.then(|| asking.ordinal.unwrap_or(counters.transfers + 1));
         }
         facts
-    }
-
-    /// The number of a transfer under its agreement; the next one while it has none.
-    fn number(&self, transfer: Option<&str>, counters: &[usage_counter::Model]) -> u64 {
-        let known = transfer.and_then(|id| self.numbers.get(id)).copied();
-        let given = || counters.iter().find(|row| row.meter == usage::TRANSFERS).map_or(0, |row| row.given);
-        u64::try_from(known.unwrap_or_else(|| given().saturating_add(1))).unwrap_or(u64::MAX)
     }
 
     /// The next moment at which a declared event or a consent that the policy looks at begins or ends by itself, ms.
@@ -227,5 +275,34 @@ mod tests {
         for (number, (consent, dataset, claims, is_for)) in table.iter().enumerate() {
             assert_eq!(consent.is_for(&asking(*dataset, claims)), *is_for, "{number}");
         }
+    }
+
+    #[test]
+    fn the_next_use_finds_one_more_than_the_use_under_way() {
+        let row = |meter: &str, given, at| usage_counter::Model {
+            context: String::new(),
+            agreement_id: "a".to_owned(),
+            meter: meter.to_owned(),
+            given,
+            first_use_at: Some(at),
+            last_use_at: Some(at + 5),
+            updated_at: 0,
+        };
+        let none = Counters::default();
+        assert_eq!((none.used(Use::Next).count, none.used(Use::UnderWay).count), (Some(1), Some(1)));
+        assert_eq!((none.used(Use::Next).first_use_ms, none.used(Use::UnderWay).last_use_ms), (None, None));
+        let mut counters = Counters::default();
+        let rows = [row("count", 7, 20), row("meteredTime", 100, 10), row("volume", 50, 30), row("transfers", 2, 1)];
+        rows.iter().for_each(|row| counters.take(row));
+        let used = |count, metered_ms, volume_bytes| Used {
+            count: Some(count),
+            metered_ms: Some(metered_ms),
+            volume_bytes: Some(volume_bytes),
+            first_use_ms: Some(10),
+            last_use_ms: Some(0),
+        };
+        assert_eq!(counters.used(Use::Next), used(8, 101, 51));
+        assert_eq!(counters.used(Use::UnderWay), used(7, 100, 50));
+        assert_eq!(counters.transfers, 2);
     }
 }

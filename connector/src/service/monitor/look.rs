@@ -8,7 +8,7 @@ use policy::{Policy, Scope};
 use serde_json::Value;
 
 use crate::app::App;
-use crate::service::decide::{Judged, Known, Occasion};
+use crate::service::decide::{Asking, Judged, Known, Occasion, Use, judge_by};
 use crate::service::transfer::{self, Command, about, asking};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::running::{self, Which};
@@ -19,6 +19,8 @@ use crate::store::{agreements, now_ms};
 const DENIES: &str = "policy_denies";
 /// Steps that are taken at the same time, so that they share commits.
 const TOGETHER: usize = 64;
+/// How often running transfers are held against the operator's own rules, ms, when nothing else gives cause.
+const SITE_MS: i64 = 10_000;
 /// When a step that failed is tried again, ms.
 const AGAIN_MS: i64 = 1000;
 
@@ -36,8 +38,8 @@ enum Step {
     Resume,
 }
 
-/// Looks at the watched transfers with an id after `after`, as many as a page has; none ends the list.
-pub(super) async fn page(app: &Arc<App>, which: &Which, after: &str) -> ServiceResult<Vec<Seen>> {
+/// Looks at the watched transfers, of those that run at this use, with an id after `after`, as many as a page has; none ends the list.
+pub(super) async fn page(app: &Arc<App>, which: &Which, usage: Use, after: &str) -> ServiceResult<Vec<Seen>> {
     let rows = running::watched(&app.store, app.context(), which, after).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -52,7 +54,7 @@ pub(super) async fn page(app: &Arc<App>, which: &Which, after: &str) -> ServiceR
     let mut steps = Vec::new();
     for (place, row) in rows.iter().enumerate() {
         let (step, next_at) = match policies.get(row.agreement_id.as_str()) {
-            Some(Ok(policy)) => decide(app, &known, policy, row)?,
+            Some(Ok(policy)) => decide(app, &known, policy, row, usage)?,
             Some(Err(error)) => (hold_unread(row, error), None),
             None => (hold_unread(row, &ServiceError::internal("a transfer has lost its agreement")), None),
         };
@@ -83,12 +85,21 @@ async fn policies<'r>(app: &App, rows: &'r [Model]) -> ServiceResult<HashMap<&'r
     Ok(compiled.map(|(id, body)| (id, app.decisions.compile_agreement(body))).collect())
 }
 
-fn decide(app: &App, known: &Known, policy: &Policy, row: &Model) -> ServiceResult<(Option<Step>, Option<i64>)> {
+fn decide(
+    app: &App,
+    known: &Known,
+    policy: &Policy,
+    row: &Model,
+    usage: Use,
+) -> ServiceResult<(Option<Step>, Option<i64>)> {
     let claims: Value = serde_json::from_str(&row.claims).unwrap_or_default();
-    let facts = known.facts(policy, &asking(row, &claims));
-    let decision = app.decisions.decide(policy, Scope::Transfer, &facts)?;
-    let next_at = decision.valid_until_ms.into_iter().chain(known.next_change(policy)).min();
-    let judged = Judged { decision, facts, policy: policy.clone() };
+    // What runs may go on with what it was given; what stands still asks for more.
+    let usage = if row.state == "STARTED" { usage } else { Use::Next };
+    let asking = Asking { usage, ..asking(row, &claims) };
+    let judged = judge_by(app, known, policy, Scope::Transfer, &asking)?;
+    // Nobody can tell when the operator's own rules change their mind.
+    let site = app.site.are_there().then(|| now_ms().saturating_add(SITE_MS));
+    let next_at = judged.decision.valid_until_ms.into_iter().chain(known.next_change(policy)).chain(site).min();
     let step = match (row.state.as_str(), judged.refusal()) {
         ("STARTED", Some(why)) => Some(Step::Hold(ServiceError { code: DENIES, ..why }, Some(Box::new(judged)))),
         ("SUSPENDED", None) => Some(Step::Resume),

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use agenda::Agenda;
 
-use super::decide::forget_old;
+use super::decide::{Use, forget_old};
 use super::events::{Interest, Reader};
 use super::{ServiceResult, duties};
 use crate::app::App;
@@ -34,7 +34,7 @@ const HOUSEKEEPING_MS: i64 = 60 * 60 * 1000;
 /// Events taken at once.
 const BATCH: usize = 1000;
 
-/// Agreements that somebody says have to be looked at now.
+/// Agreements of which somebody has asked for more than is left.
 #[derive(Default)]
 pub(crate) struct Pokes {
     agreements: Mutex<BTreeSet<String>>,
@@ -42,7 +42,7 @@ pub(crate) struct Pokes {
 }
 
 impl Pokes {
-    /// Has the transfers under an agreement decided anew, at once.
+    /// Has the transfers under an agreement decided anew, at once, by whether they may have more than was given out.
     pub(crate) fn poke(&self, agreement: &str) {
         self.agreements.lock().unwrap_or_else(PoisonError::into_inner).insert(agreement.to_owned());
         self.wake.notify_one();
@@ -67,6 +67,8 @@ struct Todo {
     ledger: bool,
     transfers: BTreeSet<String>,
     agreements: BTreeSet<String>,
+    /// Agreements of which more was asked for than is left.
+    exhausted: BTreeSet<String>,
 }
 
 impl Todo {
@@ -79,7 +81,7 @@ impl Todo {
                 app.decisions.forget_events();
                 self.everything = true;
             }
-            kind if kind.starts_with("consent.") => self.everything = true,
+            kind if kind.starts_with("consent.") || kind.starts_with("site_modules.") => self.everything = true,
             kind if kind.starts_with("duty.") => {
                 self.ledger = true;
                 let data: serde_json::Value = serde_json::from_str(&event.data).unwrap_or_default();
@@ -115,7 +117,7 @@ pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
-            agreements = monitor.app.monitor.next() => todo.agreements.extend(agreements),
+            agreements = monitor.app.monitor.next() => todo.exhausted.extend(agreements),
             event = reader.next() => match event {
                 Ok(event) => {
                     todo.note(&monitor.app, &event);
@@ -150,14 +152,17 @@ impl Monitor {
         todo.transfers.extend(self.agenda.due(now));
         if todo.everything {
             self.agenda = Agenda::default();
-            self.look(Which::All).await?;
+            self.look(Which::All, Use::UnderWay).await?;
         } else {
             if !todo.agreements.is_empty() {
-                self.look(Which::Agreements(todo.agreements.iter().cloned().collect())).await?;
+                self.look(Which::Agreements(todo.agreements.iter().cloned().collect()), Use::UnderWay).await?;
             }
             if !todo.transfers.is_empty() {
-                self.look(Which::Ids(todo.transfers.iter().cloned().collect())).await?;
+                self.look(Which::Ids(todo.transfers.iter().cloned().collect()), Use::UnderWay).await?;
             }
+        }
+        if !todo.exhausted.is_empty() {
+            self.look(Which::Agreements(todo.exhausted.iter().cloned().collect()), Use::Next).await?;
         }
         *todo = Todo::default();
         if self.housekeeping_at <= now {
@@ -167,10 +172,10 @@ impl Monitor {
         Ok(())
     }
 
-    async fn look(&mut self, which: Which) -> ServiceResult<()> {
+    async fn look(&mut self, which: Which, usage: Use) -> ServiceResult<()> {
         let mut after = String::new();
         loop {
-            let page = look::page(&self.app, &which, &after).await?;
+            let page = look::page(&self.app, &which, usage, &after).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after.clone_from(&last.transfer);
             for seen in page {

@@ -19,7 +19,7 @@ async fn events_say_what_has_to_be_looked_at() {
     for kind in ["transfer.started", "transfer.suspended"] {
         assert_eq!(noted(kind, json!({})), Todo { transfers: transfers.clone(), ..Todo::default() }, "{kind}");
     }
-    for kind in ["declared_event.ended", "consent.withdrawn"] {
+    for kind in ["declared_event.ended", "consent.withdrawn", "site_modules.loaded"] {
         assert_eq!(noted(kind, json!({})), Todo { everything: true, ..Todo::default() }, "{kind}");
     }
     assert_eq!(noted("negotiation.finalized", json!({})), Todo { ledger: true, ..Todo::default() });

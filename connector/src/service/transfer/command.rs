@@ -15,7 +15,7 @@ use crate::service::decide::Occasion;
 use crate::service::partner::{CounterPartyRef, resolve};
 use crate::service::process::{Process as _, announce, begin, locked, owe, role, save};
 use crate::service::reason::termination_object;
-use crate::service::{ServiceError, ServiceResult, usage};
+use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
 use crate::store::{Unit, agreements, decision_record, decisions, processes};
 
@@ -194,12 +194,14 @@ fn check_command(row: &Model, command: &Command) -> ServiceResult<()> {
 }
 
 /// Before data flows (again) the agreement must still admit it.
-async fn recheck(app: &App, unit: &Unit, row: &Model) -> ServiceResult<()> {
+///
+/// # Errors
+/// `policy_denied`, 409, with rule and fact.
+pub(super) async fn recheck(app: &App, unit: &Unit, row: &Model) -> ServiceResult<()> {
     let agreement = agreements::find(unit.db(), app.context(), "provider", &row.agreement_id).await?;
     let agreement = agreement.ok_or_else(|| ServiceError::internal("a transfer has lost its agreement"))?;
     let claims: Value = serde_json::from_str(&row.claims).unwrap_or_default();
     let policy = app.decisions.compile_agreement(&agreement.body)?;
-    usage::number_transfer(unit, &policy, row).await?;
     let judged = judge_transfer(app, unit.db(), &policy, row, &claims).await?;
     match judged.refusal() {
         Some(mut refusal) => {

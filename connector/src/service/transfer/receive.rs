@@ -13,20 +13,24 @@ use policy::{Policy, Scope};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
+use super::command::recheck;
 use super::flow::aim;
 use super::row::{forget_address, is_push};
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
-use crate::service::decide::{Asking, Judged, Occasion, Subject, judge};
+use crate::service::decide::{Asking, Judged, Occasion, Subject, Use, judge};
 use crate::service::negotiation::finalized_by_use;
 use crate::service::process::{
     Process as _, Sender, create, existing, find_for_peer, locked, owe, owe_termination, recognise, repeat, role, save,
     settle,
 };
 use crate::service::reason::terminated_by_peer;
-use crate::service::{Kind, ServiceError, ServiceResult, scopes, usage};
+use crate::service::{Kind, ServiceError, ServiceResult, scopes};
 use crate::store::transfer::Model;
-use crate::store::{Unit, agreement, agreements, dataset, registry};
+use crate::store::{Unit, agreement, agreements, dataset, facts, registry};
+
+/// How often a new transfer asks for a place in the order of transfers, when others are quicker.
+const PLACES: usize = 16;
 
 /// A message about an existing transfer.
 #[derive(Clone, Debug)]
@@ -148,20 +152,32 @@ async fn decide_now(app: &App, participant: &Participant, row: &mut Model, agree
     match scopes::proven(app, participant, &policy).await {
         Ok(proven) => {
             row.claims = proven.claims().to_string();
-            let judged = judge_transfer(app, app.store.reads(), &policy, row, proven.claims()).await?;
-            if !judged.decision.allow || row.decision != "automatic" || !policy.looks_at().transfers {
-                return Ok(Ok(judged));
-            }
-            // It starts, and counts: others may have started since, so that its number decides.
-            let (numbered, counting) = (row.clone(), policy.clone());
-            app.store
-                .write(|unit| Box::pin(async move { usage::number_transfer(unit, &counting, &numbered).await }))
-                .await?;
-            judge_transfer(app, app.store.reads(), &policy, row, proven.claims()).await.map(Ok)
+            judge_new(app, &policy, row, proven.claims()).await.map(Ok)
         }
         Err(error) if error.kind == Kind::Unavailable => Err(error),
         Err(error) => Ok(Err(error)),
     }
+}
+
+/// Decides on a new transfer. Where the agreement counts transfers, one that is allowed takes its place in their order, which only
+/// one of several that come at once gets.
+async fn judge_new(app: &App, policy: &Policy, row: &mut Model, claims: &Value) -> ServiceResult<Judged> {
+    for _ in 0..PLACES {
+        let judged = judge_transfer(app, app.store.reads(), policy, row, claims).await?;
+        let Some(place) = judged.facts.transfers.filter(|_| judged.decision.allow) else { return Ok(judged) };
+        let place = i64::try_from(place).map_err(ServiceError::internal)?;
+        let (context, agreement) = (app.context(), row.agreement_id.clone());
+        let taken = app.store.write(move |unit| {
+            Box::pin(
+                async move { Ok::<_, ServiceError>(facts::take_transfer(unit, context, &agreement, place).await?) },
+            )
+        });
+        if taken.await? {
+            row.ordinal = Some(place);
+            return Ok(judged);
+        }
+    }
+    Err(ServiceError::unavailable("busy", "too many transfers under this agreement begin at once; try again"))
 }
 
 /// The agreement of this id with this participant.
@@ -203,9 +219,10 @@ pub(crate) fn asking<'a>(row: &'a Model, claims: &'a Value) -> Asking<'a> {
         claims,
         dataset: Some(&row.dataset_id),
         agreement: Some(&row.agreement_id),
-        transfer: Some(&row.id),
         channel: Some(&row.format),
         purpose: &row.purpose,
+        ordinal: row.ordinal.and_then(|ordinal| u64::try_from(ordinal).ok()),
+        usage: Use::Next,
     }
 }
 
@@ -249,6 +266,7 @@ async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message:
                 let taken = machine::acknowledge(Role::Provider, row.state(app))?;
                 settle(&mut row, taken);
             }
+            recheck(app, unit, &row).await.map_err(to_peer)?;
             owe(app, &mut row, TransferMessage::Start, now)?;
             aim(&mut row, "STARTED", now);
         }
@@ -279,6 +297,14 @@ async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message:
     }
     save(unit, row, settled_before.as_deref(), None).await?;
     Ok(())
+}
+
+/// A step that the present state does not allow, as the counter-party hears it (DSP 2025-1, Transfer Error).
+fn to_peer(error: ServiceError) -> ServiceError {
+    match error.kind {
+        Kind::Conflict => ServiceError { kind: Kind::BadRequest, ..error },
+        _ => error,
+    }
 }
 
 /// Only a side that suspended may resume, see [`machine::SuspendedBy`].
@@ -333,6 +359,7 @@ pub(super) fn blank(app: &App, role: &str, id: String, counter_party: &str, coun
         last_taken: None,
         termination: None,
         held_for: None,
+        ordinal: None,
         error: None,
         attempts: 0,
         owed_since: 0,

@@ -8,6 +8,7 @@ battery!(
     the_ledger_gives_what_is_due,
     old_records_are_forgotten,
     only_what_runs_or_is_held_is_watched,
+    places_of_transfers_are_taken_in_order,
 );
 
 fn event_row(id: &str, ends_at: Option<i64>) -> declared_event::Model {
@@ -92,6 +93,7 @@ fn transfer_row(id: &str, role: &str, state: &str, held: bool) -> transfer::Mode
         last_taken: None,
         termination: None,
         held_for: held.then(|| "policy_denies".to_owned()),
+        ordinal: None,
         error: None,
         attempts: 0,
         owed_since: 0,
@@ -217,6 +219,7 @@ async fn only_what_runs_or_is_held_is_watched(fixture: Fixture) {
                     ("t4", "consumer", "STARTED", false),
                     ("t5", "provider", "REQUESTED", false),
                     ("t6", "provider", "STARTED", false),
+                    ("t7", "provider", "TERMINATED", true),
                 ] {
                     processes::insert(unit, transfer_row(id, role, state, held)).await?;
                 }
@@ -236,4 +239,33 @@ async fn only_what_runs_or_is_held_is_watched(fixture: Fixture) {
     assert_eq!(watched(Which::All, "t1").await, ["t2", "t6"]);
     assert_eq!(watched(Which::Ids(vec!["t6".to_owned(), "t4".to_owned()]), "").await, ["t6"]);
     assert_eq!(watched(Which::Agreements(vec!["a-t2".to_owned(), "a-t3".to_owned()]), "").await, ["t2"]);
+}
+
+async fn places_of_transfers_are_taken_in_order(fixture: Fixture) {
+    let (store, _steps) = fixture.open("one").await;
+    let take = |agreement: &'static str, place: i64| {
+        let store = store.clone();
+        async move {
+            let taken = store.write(move |unit| {
+                Box::pin(async move { facts::take_transfer(unit, DEFAULT_CONTEXT, agreement, place).await })
+            });
+            taken.await.unwrap()
+        }
+    };
+    for (agreement, place, taken) in [
+        ("a", 1, true),
+        ("a", 1, false),
+        ("a", 2, true),
+        ("a", 2, false),
+        ("a", 4, false),
+        ("b", 1, true),
+        ("a", 3, true),
+    ] {
+        assert_eq!(take(agreement, place).await, taken, "{agreement} {place}");
+    }
+    let used = facts::usage(store.reads(), DEFAULT_CONTEXT, ["a", "none"]).await.unwrap();
+    assert_eq!(used.iter().map(|row| (row.meter.as_str(), row.given)).collect::<Vec<_>>(), [("transfers", 3)]);
+    let together = (0..8).map(|_| take("c", 1));
+    let taken = futures_util::future::join_all(together).await;
+    assert_eq!(taken.into_iter().filter(|taken| *taken).count(), 1, "one of those that come at once");
 }

@@ -9,7 +9,6 @@ battery!(
     replicas_never_give_more_than_there_is,
     a_unit_that_fails_gives_nothing,
     moments_of_the_first_and_the_last_use_are_kept,
-    transfers_are_numbered_once,
 );
 
 /// Gives up to `wanted` of `limit`; answers the positions.
@@ -24,7 +23,7 @@ async fn give(store: &Store, limit: i64, wanted: i64) -> (i64, i64) {
 }
 
 async fn counter(store: &Store, meter: &str) -> Option<usage_counter::Model> {
-    let all = usage::counters(store.reads(), DEFAULT_CONTEXT, ["a1"]).await.unwrap();
+    let all = facts::usage(store.reads(), DEFAULT_CONTEXT, ["a1"]).await.unwrap();
     all.into_iter().find(|row| row.meter == meter)
 }
 
@@ -38,7 +37,7 @@ async fn what_is_given_is_counted_once(fixture: Fixture) {
     assert_eq!(give(&store, 5, 4).await, (10, 10), "a smaller limit takes nothing back");
     assert_eq!(counter(&store, "count").await.unwrap().given, 10);
     assert!(counter(&store, "volume").await.is_none());
-    assert!(usage::counters(store.reads(), "other", ["a1"]).await.unwrap().is_empty());
+    assert!(facts::usage(store.reads(), "other", ["a1"]).await.unwrap().is_empty());
 }
 
 async fn replicas_never_give_more_than_there_is(fixture: Fixture) {
@@ -87,20 +86,4 @@ async fn moments_of_the_first_and_the_last_use_are_kept(fixture: Fixture) {
     let row = counter(&store, "count").await.unwrap();
     assert_eq!(row.first_use_at, Some(first));
     assert!(row.last_use_at.unwrap() > first);
-}
-
-async fn number(store: &Store, transfer: &'static str) -> i64 {
-    let numbered = store.write(move |unit| {
-        Box::pin(async move { usage::number_transfer(unit, DEFAULT_CONTEXT, "a1", transfer).await })
-    });
-    numbered.await.unwrap()
-}
-
-async fn transfers_are_numbered_once(fixture: Fixture) {
-    let (store, _steps) = fixture.open("one").await;
-    assert_eq!((number(&store, "t1").await, number(&store, "t2").await, number(&store, "t1").await), (1, 2, 1));
-    let mut known = usage::numbers(store.reads(), DEFAULT_CONTEXT, ["a1", "a2"]).await.unwrap();
-    known.sort();
-    assert_eq!(known, [("t1".to_owned(), 1), ("t2".to_owned(), 2)]);
-    assert_eq!(counter(&store, usage::TRANSFERS).await.unwrap().given, 2);
 }

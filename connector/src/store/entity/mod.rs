@@ -22,7 +22,6 @@ pub mod policy;
 pub(crate) mod process;
 pub mod secret;
 pub mod transfer;
-pub mod transfer_number;
 pub mod trusted_issuer;
 pub mod usage_counter;
 pub mod used_token;

@@ -59,6 +59,8 @@ pub struct Model {
     pub termination: Option<String>,
     /// Why the monitor keeps it suspended, a code; it goes on by itself when that is over.
     pub held_for: Option<String>,
+    /// Which transfer under the agreement it is, 1 for the first, where the agreement counts them.
+    pub ordinal: Option<i64>,
     /// JSON problem that ended or hinders the transfer.
     pub error: Option<String>,
     /// Attempts of the owed signal or message.

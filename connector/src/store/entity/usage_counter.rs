@@ -1,8 +1,8 @@
-//! Table `usage_counter`: how far the uses under an agreement have been given out.
+//! Table `usage_counter`: how far the uses under agreements have been given out.
 
 use sea_orm::entity::prelude::*;
 
-/// One meter of one agreement.
+/// One meter of one agreement in which we are the provider.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "usage_counter")]
 pub struct Model {
@@ -15,11 +15,11 @@ pub struct Model {
     /// `count`, `meteredTime` (ms), `volume` (bytes) or `transfers`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub meter: String,
-    /// How far it has been given out; all of that counts as used.
+    /// How much was given out; it counts as used.
     pub given: i64,
-    /// When the first use was given, ms.
+    /// When something was given out first, ms.
     pub first_use_at: Option<i64>,
-    /// When the last use was given, ms.
+    /// When something was given out last, ms.
     pub last_use_at: Option<i64>,
     /// When the row last changed, ms.
     pub updated_at: i64,

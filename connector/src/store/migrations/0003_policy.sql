@@ -78,6 +78,9 @@ CREATE TABLE decision_record (
 CREATE INDEX decision_record_by_time ON decision_record (context, created_at, id);
 CREATE INDEX decision_record_by_process ON decision_record (context, process_id);
 
+-- Which transfer under its agreement it is, 1 for the first, where the agreement counts them.
+ALTER TABLE transfer ADD COLUMN ordinal BIGINT;
+
 -- Why the monitor keeps a transfer suspended; it resumes only what it suspended itself.
 ALTER TABLE transfer ADD COLUMN held_for TEXT;
 CREATE INDEX transfer_by_agreement ON transfer (context, agreement_id);

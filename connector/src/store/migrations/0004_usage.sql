@@ -10,13 +10,3 @@ CREATE TABLE usage_counter (
     updated_at BIGINT NOT NULL,
     PRIMARY KEY (context, agreement_id, meter)
 );
-
--- Which transfer under its agreement a started transfer is: 1 for the first (left operand `count` with the unit `transfer`).
-CREATE TABLE transfer_number (
-    context TEXT NOT NULL,
-    transfer_id TEXT NOT NULL,
-    agreement_id TEXT NOT NULL,
-    number BIGINT NOT NULL,
-    PRIMARY KEY (context, transfer_id)
-);
-CREATE UNIQUE INDEX transfer_number_of_agreement ON transfer_number (context, agreement_id, number);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
-use crate::service::decide::{Known, USE};
+use crate::service::decide;
 use crate::service::process::role;
 use crate::service::transfer::asking;
 use crate::service::{ServiceError, ServiceResult};
@@ -64,8 +64,7 @@ pub(crate) async fn rules(app: &App, row: &Model) -> ServiceResult<Residual> {
     let agreement = agreement.ok_or_else(|| ServiceError::internal("a transfer has lost its agreement"))?;
     let policy = app.decisions.compile_agreement(&agreement.body)?;
     let claims: Value = serde_json::from_str(&row.claims).unwrap_or_default();
-    let known = Known::read(app, app.store.reads(), [(&policy, Some(row.agreement_id.as_str()))]).await?;
-    Ok(policy.residual(USE, &known.facts(&policy, &asking(row, &claims))))
+    decide::residual(app, &policy, &asking(row, &claims)).await
 }
 
 /// As consumer we read what the provider lets us read; the provider's plane enforces the agreement.
