@@ -4,20 +4,23 @@
 //!
 //! Counted is the CPU time of the proxy's processes alone (user and system, `/proc/PID/stat`), so that the load generator, the
 //! source and other programs on the machine do not matter much; the ratio of one run is what can be compared. The data plane
-//! checks token, admission and policy for each request; nginx checks nothing. `ROUNDS=n` sets the number of rounds.
+//! checks token, admission and policy for each request; nginx checks nothing. A third subject is the same data plane under an
+//! agreement that counts requests, with a control plane that is played here. `ROUNDS=n` sets the number of rounds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dps_signaling::{ControlPlaneRegistration, DataAddress, Dialect, HTTP_PULL, StartMessage};
-use policy_plan::{Admission, EnforcementPlan, Expr, PlanSigner, Residual, ResidualRule, Source, Truth, sign};
+use policy_plan::{
+    Admission, EnforcementPlan, Expr, Meter, PlanSigner, Residual, ResidualRule, Source, TimeOperator, Truth, sign,
+};
 use serde_json::{Value, json};
 
 const SECRET: &str = "a-secret-for-the-benchmark";
@@ -53,7 +56,16 @@ fn main() {
             pids: vec![hansa.child.id()],
         },
     ];
+    let (counted_path, counted_token) = hansa.counted.clone();
+    let counted = Subject {
+        name: "counted",
+        port: hansa.port,
+        prefix: counted_path,
+        token: Some(counted_token),
+        pids: vec![hansa.child.id()],
+    };
     let mut results = [Measured::default(), Measured::default()];
+    let mut counts = Measured::default();
     for round in 0..=rounds {
         for (subject, result) in subjects.iter().zip(&mut results) {
             let small = subject.small();
@@ -63,11 +75,25 @@ fn main() {
                 result.add(small, large);
             }
         }
+        let small = counted.small();
+        if round > 0 {
+            counts.micros.push(small.micros);
+            counts.rates.push(small.rate);
+            counts.p99.push(small.p99);
+        }
     }
     for (subject, result) in subjects.iter().zip(&mut results) {
         result.resident = subject.open_streams();
     }
     report(&results);
+    let plain = median(&results[1].micros);
+    println!(
+        "counted by the agreement: {:.2} microseconds of CPU per request ({:+.2}), {:.0} requests per second, 99th percentile {:.2} ms",
+        median(&counts.micros),
+        median(&counts.micros) - plain,
+        median(&counts.rates),
+        median(&counts.p99)
+    );
 }
 
 #[derive(Debug, Default)]
@@ -352,6 +378,8 @@ struct Hansa {
     port: u16,
     path: String,
     token: String,
+    /// Path and token of a flow whose requests are counted.
+    counted: (String, String),
 }
 
 impl Hansa {
@@ -366,6 +394,7 @@ impl Hansa {
         std::fs::write(&config, text).unwrap();
         let child = Command::new(program).arg("--config").arg(&config).spawn().unwrap();
         wait_for(signaling);
+        play_control_plane(control);
         let signer = PlanSigner::generate().unwrap();
         let registration = ControlPlaneRegistration {
             controlplane_id: "bench".into(),
@@ -373,11 +402,18 @@ impl Hansa {
             authorization: Some(json!({"type": "bearer", "jwks": signer.jwks()})),
         };
         signal(signaling, "PUT", "/controlplanes", &registration.encode(Dialect::Rc3));
-        let status = signal(signaling, "POST", "/dataflows/start", &start_message(&signer, source));
-        let address = DataAddress::decode(&status["dataAddress"]).unwrap();
-        let endpoint = address.endpoint.clone().unwrap();
-        let path = endpoint[endpoint.find("/flows/").unwrap()..].to_owned();
-        Self { child, port: public, path, token: address.property("authorization").unwrap().to_owned() }
+        let flow = |process: &str, when: Expr| {
+            let message = start_message(&signer, source, process, when);
+            let status = signal(signaling, "POST", "/dataflows/start", &message);
+            let address = DataAddress::decode(&status["dataAddress"]).unwrap();
+            let endpoint = address.endpoint.clone().unwrap();
+            let path = endpoint[endpoint.find("/flows/").unwrap()..].to_owned();
+            (path, address.property("authorization").unwrap().to_owned())
+        };
+        let (path, token) = flow("tp", Expr::Known(Truth::True));
+        let limit = i64::MAX;
+        let counted = flow("tp-counted", Expr::Usage { meter: Meter::Count, operator: TimeOperator::Lteq, limit });
+        Self { child, port: public, path, token, counted }
     }
 }
 
@@ -388,10 +424,43 @@ impl Drop for Hansa {
     }
 }
 
-fn start_message(signer: &PlanSigner, source: u16) -> Value {
-    let rule = ResidualRule { id: "p0".into(), text: "use is permitted".into(), when: Expr::Known(Truth::True) };
+/// A control plane that takes everything and grants what is asked for.
+fn play_control_plane(port: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || {
+        let given = Arc::new(AtomicU64::new(0));
+        for stream in listener.incoming() {
+            let given = Arc::clone(&given);
+            std::thread::spawn(move || grant(stream.unwrap(), &given));
+        }
+    });
+}
+
+fn grant(stream: TcpStream, given: &AtomicU64) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut writer = stream;
+    loop {
+        let (mut line, mut length) = (String::new(), 0);
+        while reader.read_line(&mut line).ok()? > 2 {
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+            line.clear();
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        let question: Value = serde_json::from_slice(&body).ok()?;
+        let wanted = question["wanted"].as_u64().unwrap_or_default();
+        let from = given.fetch_add(wanted, Ordering::Relaxed);
+        let answer = json!({"from": from, "to": from + wanted, "firstUse": 0, "lastUse": null}).to_string();
+        write!(writer, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len()).ok()?;
+    }
+}
+
+fn start_message(signer: &PlanSigner, source: u16, process: &str, when: Expr) -> Value {
+    let rule = ResidualRule { id: "p0".into(), text: "use is permitted".into(), when };
     let plan = EnforcementPlan {
-        process_id: "tp".into(),
+        process_id: process.into(),
         agreement_id: "a".into(),
         dataset_id: "d".into(),
         provider: "us".into(),
@@ -409,11 +478,11 @@ fn start_message(signer: &PlanSigner, source: u16) -> Value {
         max_token_seconds: 3600,
     };
     let message = StartMessage {
-        message_id: "m".into(),
+        message_id: format!("m-{process}"),
         participant_id: "us".into(),
         counter_party_id: "partner".into(),
         dataspace_context: "bench".into(),
-        process_id: "tp".into(),
+        process_id: process.into(),
         agreement_id: "a".into(),
         dataset_id: "d".into(),
         profile: HTTP_PULL.into(),

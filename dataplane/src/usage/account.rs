@@ -264,7 +264,7 @@ impl Account {
             state.paid = position;
             state.paid_until_ms = now_ms.saturating_add(SECOND_MS);
         }
-        state.admitted = Some(used);
+        state.admit(used);
         let low = [
             (needs.count && !needs.interval).then_some(&state.count),
             needs.volume.then_some(&state.volume),
@@ -362,6 +362,20 @@ impl Account {
 }
 
 impl State {
+    /// Remembers what a use was judged by. Another flow of the agreement may look at other meters: what this one does not know
+    /// stays as it was.
+    fn admit(&mut self, used: Used) {
+        let before = self.admitted.unwrap_or_default();
+        self.admitted = Some(Used {
+            count: used.count.or(before.count),
+            metered_ms: used.metered_ms.or(before.metered_ms),
+            volume_bytes: used.volume_bytes.or(before.volume_bytes),
+            first_use_ms: used.first_use_ms.or(before.first_use_ms),
+            // Goes with the count.
+            last_use_ms: if used.count.is_some() { used.last_use_ms } else { before.last_use_ms },
+        });
+    }
+
     /// The next second is paid. Seconds follow each other without a gap, unless nobody looked for a while.
     fn pay(&mut self, position: u64, now_ms: i64) {
         self.paid = position;
@@ -546,6 +560,11 @@ mod tests {
         assert_eq!(account.spend(&rules, 39, 0), Bytes::Lacks(Lacks { meter: UsageMeter::Volume, units: 39 }));
         account.answer(UsageMeter::Volume, grant(60, 100), 0);
         assert_eq!(account.spend(&rules, 39, 0), Bytes::Spent { low: None });
+        // A flow of the same agreement that looks at something else leaves this one as it is.
+        let (others, other_needs) = self::rules(&[(Meter::Count, TimeOperator::Lteq, 9)]);
+        account.answer(UsageMeter::Count, grant(0, 1), 0);
+        assert_eq!(account.begin(&others, other_needs, 0), NONE);
+        assert_eq!(account.look(&rules, needs, 0).refusal, None);
         match account.spend(&rules, 1, 0) {
             Bytes::Refused(refusal) => assert_eq!(refusal.fact.unwrap(), "volume = 100 bytes"),
             other => panic!("{other:?}"),
