@@ -124,8 +124,11 @@ async fn send_selected(
         let kept =
             pairs.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::from_str(&value?).ok()?))).collect();
         let bytes = BodyStream::new(body).try_filter_map(|frame| ready(Ok(frame.into_data().ok())));
-        let passing = filtered(bytes.map_err(io::Error::other).boxed(), stream);
-        deliver(plane, flow, run, StreamBody::new(passing.map_ok(Frame::data)).boxed_unsync(), kept).await?;
+        let mut passing = Box::pin(filtered(bytes.map_err(io::Error::other).boxed(), stream).peekable());
+        // Of one entity that is not shown there is nothing to send.
+        if passing.as_mut().peek().await.is_some() {
+            deliver(plane, flow, run, StreamBody::new(passing.map_ok(Frame::data)).boxed_unsync(), kept).await?;
+        }
         match next {
             Some(next) => (path, query) = next,
             None => return Ok(()),

@@ -185,3 +185,54 @@ pub(crate) fn filtered(bytes: ByteStream, stream: Stream) -> ByteStream {
 fn unreadable(fault: ngsi_ld_filter::Fault) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, fault)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::files::Digests;
+    use crate::stores::{FileStore, Folder};
+
+    async fn bytes(mut stream: ByteStream) -> Vec<u8> {
+        let mut all = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            all.extend_from_slice(&chunk.unwrap());
+        }
+        all
+    }
+
+    #[actix_web::test]
+    async fn a_part_of_what_is_shown_is_that_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines: String = (0..5000)
+            .map(|number| {
+                let kind = if number % 3 == 0 { "Air" } else { "Car" };
+                format!("{}\n", json!({"id": format!("urn:a:{number}"), "type": kind, "owner": "CANARY"}))
+            })
+            .collect();
+        std::fs::write(folder.path().join("a.ndjson"), lines).unwrap();
+        std::fs::write(folder.path().join("a.bin"), "CANARY").unwrap();
+        let selection = json!({"types": ["https://m/Air"], "attributes": [{"name": "https://m/no2"}],
+            "contexts": [{"url": "https://c/c.jsonld", "terms": {"Air": "https://m/Air"}}],
+            "assumedContext": "https://c/c.jsonld"});
+        let filter = Arc::new(Filter::new(serde_json::from_value(selection).unwrap()).unwrap());
+        let store: Arc<dyn FileStore> = Arc::new(Folder::new(folder.path().to_owned()));
+        let digests = Digests::new(tokio::runtime::Handle::current());
+        let source = FileSource::open("r", &store, "", &digests).await.unwrap().selected(&filter);
+        let found: Vec<String> = source.all().await.unwrap().into_iter().map(|(path, _)| path).collect();
+        assert_eq!(found, ["a.ndjson"]);
+        let file = source.read("a.ndjson").await.unwrap();
+        let size = file.facts().size;
+        let whole = bytes(file.read(0, size)).await;
+        assert_eq!(whole.len() as u64, size);
+        assert_eq!(whole.iter().filter(|byte| **byte == b'\n').count(), 1667);
+        assert!(!String::from_utf8(whole.clone()).unwrap().contains("CANARY"));
+        for (first, length) in [(0, 10), (7, 1), (size - 5, 5), (size, 0), (1000, size - 1000), (40_000, 10_000)] {
+            let end = usize::try_from(first + length).unwrap();
+            assert_eq!(bytes(file.read(first, length)).await, whole[usize::try_from(first).unwrap()..end]);
+        }
+        assert!(source.digest("a.ndjson", file.as_ref()).await.is_none());
+        assert!(source.read("a.bin").await.is_err());
+    }
+}
