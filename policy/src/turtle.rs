@@ -1,9 +1,9 @@
 //! Policies in Turtle (RDF 1.1 Turtle), as the JSON-LD document that says the same.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use oxrdf::vocab::{rdf, xsd};
-use oxrdf::{Literal, NamedOrBlankNode, Term};
+use oxrdf::{Literal, NamedOrBlankNode, Term, Triple};
 use oxttl::TurtleParser;
 use serde_json::{Map, Value, json};
 
@@ -67,6 +67,7 @@ impl Graph {
             return Err(fault("too_large", format!("a text is at most {MAX_BYTES} bytes long")));
         }
         let mut graph = Self::default();
+        let mut known: HashSet<Triple> = HashSet::new();
         for (count, triple) in TurtleParser::new().for_slice(text).enumerate() {
             let triple = triple.map_err(|error| {
                 let start = error.location().start;
@@ -76,6 +77,10 @@ impl Graph {
             if count >= MAX_TRIPLES {
                 return Err(fault("too_large", format!("a policy has at most {MAX_TRIPLES} statements")));
             }
+            // What is said twice is said once.
+            if !known.insert(triple.clone()) {
+                continue;
+            }
             if let Term::BlankNode(node) = &triple.object {
                 *graph.uses.entry(node.to_string()).or_default() += 1;
             }
@@ -83,10 +88,7 @@ impl Graph {
                 graph.order.push(triple.subject);
                 Vec::new()
             });
-            let statement = (triple.predicate.into_string(), triple.object);
-            if !statements.contains(&statement) {
-                statements.push(statement);
-            }
+            statements.push((triple.predicate.into_string(), triple.object));
         }
         Ok(graph)
     }
@@ -269,6 +271,15 @@ mod tests {
         let circle = read("_:a :knows _:b . _:b :knows _:a .");
         assert_eq!(circle, json!({"@id": "_:b0", "urn:x:knows": {"urn:x:knows": {"@id": "_:b0"}}}));
         assert_eq!(read(":p :in () ."), json!({"@id": "urn:x:p", "urn:x:in": {"@list": []}}));
+    }
+
+    #[test]
+    fn what_is_said_twice_is_said_once() {
+        let twice = read(":p :knows _:a ; :is \"x\" . :p :knows _:a ; :is \"x\" . _:a a :A .");
+        assert_eq!(twice, json!({"@id": "urn:x:p", "urn:x:knows": {"@type": "urn:x:A"}, "urn:x:is": "x"}));
+        let many: Vec<String> = (0..49_000).map(|n| format!(":o{n}")).collect();
+        let many = read(&format!(":p :is {} .", many.join(", ")));
+        assert_eq!(many.get("urn:x:is").and_then(Value::as_array).map(Vec::len), Some(49_000));
     }
 
     #[test]
