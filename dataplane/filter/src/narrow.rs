@@ -37,12 +37,13 @@ pub(crate) fn by_conditions(
         Some((*number, filter.known.get(place)?))
     });
     for (number, iri) in watched {
+        let spelled = names.short(iri).unwrap_or_else(|| iri.clone());
         for (name, value) in query.iter_mut() {
             let mut listed = value.split([',', '|']).map(|item| names.number(item.as_bytes()));
             let listed = listed.any(|item| item == Some(number));
             match name.as_str() {
-                "pick" if !listed && value.contains('|') => *value = format!("{value}|{iri}"),
-                "pick" | "attrs" if !listed => *value = format!("{value},{iri}"),
+                "pick" if !listed && value.contains('|') => *value = format!("{value}|{spelled}"),
+                "pick" | "attrs" if !listed => *value = format!("{value},{spelled}"),
                 "omit" if listed => {
                     let why = "`omit` names an attribute by which the agreement's rules are applied";
                     return Err(refusal("query_not_admitted", why));

@@ -313,11 +313,11 @@ fn the_broker_is_asked_for_less_where_it_reads_the_same() {
     assert_eq!(asked("?q=no2>1").changed, [("q".to_owned(), Some("no2>1".to_owned()))]);
     assert_eq!(asked("").changed, [("q".to_owned(), None)]);
     // Attributes that conditions speak of are asked for, also when the caller does not want them.
-    assert_eq!(parameter(&asked("?pick=id,type,no2"), "pick").unwrap(), "id,type,no2,https://m/level,https://m/state");
-    assert_eq!(parameter(&asked("?pick=id|type|no2"), "pick").unwrap(), "id|type|no2|https://m/level|https://m/state");
-    assert_eq!(parameter(&asked("?attrs=no2"), "attrs").unwrap(), "no2,https://m/level,https://m/state");
+    assert_eq!(parameter(&asked("?pick=id,type,no2"), "pick").unwrap(), "id,type,no2,level,state");
+    assert_eq!(parameter(&asked("?pick=id|type|no2"), "pick").unwrap(), "id|type|no2|level|state");
+    assert_eq!(parameter(&asked("?attrs=no2"), "attrs").unwrap(), "no2,level,state");
     let single = ask(&simple, "/ngsi-ld/v1/entities/urn:a:1?pick=id,type,no2").unwrap();
-    assert_eq!(single.query, [("pick".to_owned(), "id,type,no2,https://m/level,https://m/state".to_owned())]);
+    assert_eq!(single.query, [("pick".to_owned(), "id,type,no2,level,state".to_owned())]);
     assert_eq!(parameter(&ask(&simple, TEMPORAL).unwrap(), "q").unwrap(), "state==\"public\";level>=2");
     // What brokers could read in another way stays here.
     for here in [
