@@ -33,6 +33,7 @@ mod signaling;
 mod source;
 mod store;
 mod stores;
+mod subscription;
 mod token;
 mod unplanned;
 mod usage;

@@ -23,6 +23,7 @@ use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
 use crate::proxy::{Forwarder, Rewrite, Target};
 use crate::public::{no_route, refuse_trace, split};
+use crate::subscription;
 
 const NGSI_LD_PATH: &str = "/ngsi-ld/";
 const TENANT: &str = "ngsild-tenant";
@@ -38,6 +39,9 @@ pub(crate) async fn serve(
     forwarder: Data<Forwarder>,
 ) -> Result<HttpResponse, Problem> {
     refuse_trace(&request)?;
+    if let Some(secret) = request.uri().path().strip_prefix(subscription::provider::ARRIVALS) {
+        return subscription::provider::arrive(&plane, &request, secret, payload).await;
+    }
     authenticate(&plane, &request)?;
     let path = request.uri().path();
     if let Some(process) = path.strip_prefix("/transfers/").and_then(|rest| rest.strip_suffix("/completed")) {
@@ -63,6 +67,9 @@ pub(crate) async fn serve(
     if permitted.target().terms.direction == Direction::Push {
         let folder = plane.inbox.source(&permitted.target().terms.process_id, &plane.digests);
         return folder.serve(&request, rest, permitted.into_ticket()).await;
+    }
+    if let Some(place) = subscription::place(rest)? {
+        return subscription::consumer::serve(&plane, &permitted, &request, place, payload).await;
     }
     fetch(&plane, &forwarder, permitted, &request, payload, Fetch { path: rest, public: &public, as_broker }).await
 }

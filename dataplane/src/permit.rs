@@ -106,6 +106,33 @@ pub(crate) async fn local(
     enter(plane, flow, &live, connection(request)).await
 }
 
+/// Admits a partner to its subscriptions: no dataset is read and no use is spent, which is done for each notification.
+///
+/// # Errors
+/// 401 without the right token; 403 when the flow or the agreement refuses.
+pub(crate) fn subscriber(flow: Option<Arc<Flow>>, request: &HttpRequest) -> Result<Permitted<Arc<Flow>>, Problem> {
+    let (flow, live) = authenticate(flow, request, Role::Provider, Direction::Pull)?;
+    running(&live)?;
+    if flow.needs.is_none() {
+        flow.judge(now_ms())?;
+    }
+    let ticket = take_place(&flow, &live, connection(request))?;
+    Ok(Permitted { target: flow, ticket })
+}
+
+/// Admits a notification: one use, of the provider's side when a broker sends it, of the consumer's when it goes to a program.
+///
+/// # Errors
+/// 403 when the flow or the agreement refuses.
+pub(crate) async fn notification(plane: &Arc<Plane>, flow: &Arc<Flow>) -> Result<Permitted<Arc<Flow>>, Problem> {
+    let live = flow.live();
+    running(&live)?;
+    let run = live.run.as_ref().ok_or_else(ended_meanwhile)?;
+    let ticket = run.enter(None, None).map_err(|_| ended_meanwhile())?;
+    usage::begin_own(plane, flow, &ticket.ended()).await?;
+    Ok(Permitted { target: Arc::clone(flow), ticket })
+}
+
 async fn enter(
     plane: &Arc<Plane>,
     flow: Arc<Flow>,
@@ -116,12 +143,7 @@ async fn enter(
     if !metered {
         flow.judge(now_ms())?;
     }
-    let most = flow.limiter.as_ref().and_then(Limiter::concurrent);
-    let run = live.run.as_ref().ok_or_else(ended_meanwhile)?;
-    let ticket = run.enter(connection, most).map_err(|reason| match reason {
-        NoEntry::Over => ended_meanwhile(),
-        NoEntry::Full => usage::too_many_at_once(),
-    })?;
+    let ticket = take_place(&flow, live, connection)?;
     if let Some(limiter) = &flow.limiter {
         limiter.take_request()?;
     }
@@ -130,6 +152,16 @@ async fn enter(
         usage::begin(plane, &flow, &ticket.ended()).await?;
     }
     Ok(Permitted { target: flow, ticket })
+}
+
+/// Enters the flow's run, unless as many are in as its limits allow.
+fn take_place(flow: &Flow, live: &Live, connection: Option<Arc<Connection>>) -> Result<Ticket, Problem> {
+    let most = flow.limiter.as_ref().and_then(Limiter::concurrent);
+    let run = live.run.as_ref().ok_or_else(ended_meanwhile)?;
+    run.enter(connection, most).map_err(|reason| match reason {
+        NoEntry::Over => ended_meanwhile(),
+        NoEntry::Full => usage::too_many_at_once(),
+    })
 }
 
 /// Checks that the token in the request is bound to the flow. Whether the flow or the token is unknown cannot be told from outside.

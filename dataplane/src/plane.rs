@@ -23,6 +23,7 @@ use crate::signaling::callback::Callback;
 use crate::source::Source;
 use crate::store::{Change, Kind, Store, StoreError};
 use crate::stores::Stores;
+use crate::subscription::{consumer, provider};
 use crate::unplanned;
 use crate::usage::Accounts;
 
@@ -53,6 +54,10 @@ pub(crate) struct Plane {
     pub(crate) stores: Stores,
     /// What partners push to us.
     pub(crate) inbox: Inbox,
+    /// Subscriptions of partners at our brokers.
+    pub(crate) provided: provider::Provider,
+    /// Subscriptions of our programs at partners' brokers.
+    pub(crate) taken: consumer::Consumer,
     /// Callbacks that wait to be sent.
     pub(crate) callbacks: mpsc::UnboundedSender<Callback>,
     /// The control plane does not seem to know us.
@@ -60,9 +65,9 @@ pub(crate) struct Plane {
     /// A partner's address that can be renewed has come.
     pub(crate) renewals: Notify,
     /// Where background work runs.
+    pub(crate) background: Handle,
     /// The program ends; pushes go on at its next start.
     pub(crate) over: CancellationToken,
-    pub(crate) background: Handle,
     control_planes: RwLock<HashMap<String, ControlPlane>>,
 }
 
@@ -109,6 +114,8 @@ impl Plane {
             digests: Digests::new(background.clone()),
             inbox: Inbox::open(&config, &stores)?,
             stores,
+            provided: provider::Provider::default(),
+            taken: consumer::Consumer::default(),
             callbacks,
             forgotten: Notify::new(),
             renewals: Notify::new(),
@@ -142,6 +149,8 @@ impl Plane {
                 Err(error) => tracing::error!(id, %error, "a stored flow is not usable"),
             }
         }
+        self.provided.restore(&self.store, &self.flows)?;
+        self.taken.restore(&self.store)?;
         for (_, callback) in self.store.load::<Callback>(Kind::Callback)? {
             // The receiver lives as long as the plane.
             let _ = self.callbacks.send(callback);

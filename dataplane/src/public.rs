@@ -15,6 +15,7 @@ use crate::problem::Problem;
 use crate::proxy::{Forwarder, serve_selected};
 use crate::renewal;
 use crate::source::Source;
+use crate::subscription;
 use crate::usage::MeteredBody;
 
 /// Answers every request of the public listener.
@@ -38,6 +39,9 @@ pub(crate) async fn serve(
     if flow.as_ref().is_some_and(|flow| flow.terms.role == Role::Consumer) {
         let permitted = permit::push(&plane, flow, &request).await?;
         return inbox::receive(&plane, &permitted, &request, path, payload).await;
+    }
+    if let Some(place) = subscription::place(path)? {
+        return subscription::provider::serve(&plane, flow, &request, place, payload).await;
     }
     let asked = Asked { path, query: request.uri().query() };
     let permitted = permit::pull(&plane, flow, &request, asked).await?;

@@ -19,6 +19,8 @@ use crate::flow::FlowRecord;
 
 const FLOWS: TableDefinition<&str, &[u8]> = TableDefinition::new("flows");
 const CONTROL_PLANES: TableDefinition<&str, &[u8]> = TableDefinition::new("control_planes");
+const SUBSCRIPTIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("subscriptions");
+const NOTIFICATIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("notifications");
 const SENT: TableDefinition<&str, &[u8]> = TableDefinition::new("sent");
 const CALLBACKS: TableDefinition<&str, &[u8]> = TableDefinition::new("callbacks");
 /// Memory for pages, in bytes; everything is read once at start.
@@ -45,15 +47,24 @@ pub(crate) enum Kind {
     Callback,
     /// A file that a push has delivered: its version by flow and path.
     Sent,
+    /// A subscription, and what belongs to it but the notifications.
+    Subscription,
+    /// A notification on its way.
+    Notification,
 }
 
 impl Kind {
+    const ALL: [Self; 6] =
+        [Self::Flow, Self::ControlPlane, Self::Callback, Self::Sent, Self::Subscription, Self::Notification];
+
     fn table(self) -> TableDefinition<'static, &'static str, &'static [u8]> {
         match self {
             Self::Flow => FLOWS,
             Self::ControlPlane => CONTROL_PLANES,
             Self::Callback => CALLBACKS,
             Self::Sent => SENT,
+            Self::Subscription => SUBSCRIPTIONS,
+            Self::Notification => NOTIFICATIONS,
         }
     }
 }
@@ -133,9 +144,21 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing of it is kept then.
     pub(crate) async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.submit(changes).await
+    }
+
+    /// The same; the changes have their place among all others when this returns, and are on disk when the future ends.
+    ///
+    /// # Errors
+    /// As for [`Store::write`].
+    pub(crate) fn submit(&self, changes: Vec<Change>) -> impl Future<Output = Result<(), StoreError>> + use<> {
+        let ended = || StoreError("the writer has ended".to_owned());
         let (done, answer) = oneshot::channel();
-        self.jobs.send(Job { changes, done }).map_err(|_| StoreError("the writer has ended".to_owned()))?;
-        answer.await.map_err(|_| StoreError("the writer has ended".to_owned()))?
+        let sent = self.jobs.send(Job { changes, done });
+        async move {
+            sent.map_err(|_| ended())?;
+            answer.await.map_err(|_| ended())?
+        }
     }
 
     /// Everything of one kind, by key. A value that cannot be read is reported and left out.
@@ -187,7 +210,7 @@ fn serve(database: &Database, waiting: &Receiver<Job>) {
 
 fn write(database: &Database, changes: &[&Change]) -> Result<(), StoreError> {
     let transaction = database.begin_write().map_err(StoreError::new)?;
-    for kind in [Kind::Flow, Kind::ControlPlane, Kind::Callback, Kind::Sent] {
+    for kind in Kind::ALL {
         let mut table = transaction.open_table(kind.table()).map_err(StoreError::new)?;
         for change in changes.iter().filter(|change| change.kind == kind) {
             match &change.value {

@@ -74,6 +74,8 @@ pub struct Config {
     pub partners: Partners,
     /// Renewal of tokens.
     pub renewal: Renewal,
+    /// Subscriptions, on both sides.
+    pub subscriptions: Subscriptions,
     /// Time limits towards sources and partners.
     pub timeouts: Timeouts,
     /// Credentials for sources by name.
@@ -121,6 +123,21 @@ pub struct Renewal {
     pub access_token_seconds: u32,
     /// A partner's address for a pull must come with a token that can be renewed.
     pub required: bool,
+}
+
+/// Subscriptions to brokers, ours and partners'.
+#[derive(Debug, Clone)]
+pub struct Subscriptions {
+    /// Address of the local listener as our brokers see it, without a slash at the end.
+    pub broker_url: Option<String>,
+    /// Addresses below which programs may have notifications sent; none is this machine.
+    pub receivers: Vec<Url>,
+    /// Most subscriptions of one flow.
+    pub most_per_flow: usize,
+    /// Most notifications that wait for one flow.
+    pub keep_notifications: usize,
+    /// Most bytes of them.
+    pub keep_bytes: usize,
 }
 
 /// Time limits towards sources and partners.
@@ -216,7 +233,8 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
     let datasets = datasets::read(reader);
     let danger_without_plan = flag(reader, "control_plane.danger_without_plan");
     if !danger_without_plan && !datasets.is_empty() {
-        reader.fault("datasets", "are for control planes without plans; `control_plane.danger_without_plan` is not set");
+        reader
+            .fault("datasets", "are for control planes without plans; `control_plane.danger_without_plan` is not set");
     }
     let partners = Partners {
         danger_allow_private_addresses: flag(reader, "partners.danger_allow_private_addresses"),
@@ -231,6 +249,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
     if renewal.access_token_seconds == 0 {
         reader.fault("renewal.access_token_seconds", "must be at least 1");
     }
+    let subscriptions = subscriptions(reader);
     let timeouts = Timeouts {
         connect: seconds(reader, "upstream.connect_timeout_seconds"),
         head: seconds(reader, "upstream.head_timeout_seconds"),
@@ -261,6 +280,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         without_plan: danger_without_plan.then_some(datasets),
         partners,
         renewal,
+        subscriptions,
         timeouts,
         credentials,
         file_roots,
@@ -275,6 +295,23 @@ pub(crate) fn flag(reader: &mut Reader, key: &str) -> bool {
 
 fn seconds(reader: &mut Reader, key: &str) -> Duration {
     Duration::from_secs(reader.parsed(key, "a whole number of seconds"))
+}
+
+fn subscriptions(reader: &mut Reader) -> Subscriptions {
+    let mut urls = |key: &str| -> Vec<Url> {
+        let text = reader.text(key).unwrap_or_default();
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.filter_map(|item| parse_url(item).map_err(|fault| reader.fault(key, fault)).ok()).collect()
+    };
+    let receivers = urls("subscriptions.receivers");
+    let broker_url = urls("subscriptions.broker_url").pop().map(|url| url.as_str().trim_end_matches('/').to_owned());
+    Subscriptions {
+        broker_url,
+        receivers,
+        most_per_flow: reader.parsed("subscriptions.most_per_flow", "a number"),
+        keep_notifications: reader.parsed("subscriptions.keep_notifications", "a number"),
+        keep_bytes: reader.parsed("subscriptions.keep_bytes", "a number of bytes"),
+    }
 }
 
 /// An http or https address without credentials, query and fragment.

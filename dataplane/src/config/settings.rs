@@ -75,7 +75,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("datasets.NAME.credential", None, "Credential for that source, of `credentials`."),
     setting("datasets.NAME.root", None, "Instead of an address: the place of its files, of `file_roots`."),
     setting("datasets.NAME.path", None, "Path below that place; all of it when left out."),
-    setting("datasets.NAME.paths", None, "Paths that may be read, comma-separated, as in `admission`; all when left out."),
+    setting(
+        "datasets.NAME.paths",
+        None,
+        "Paths that may be read, comma-separated, as in `admission`; all when left out.",
+    ),
     setting(
         "partners.danger_allow_private_addresses",
         Some("false"),
@@ -154,6 +158,23 @@ pub const SETTINGS: &[Setting] = &[
         Some("10"),
         "Time between two looks for new files of a standing push, in places that do not tell of changes.",
     ),
+    setting(
+        "subscriptions.broker_url",
+        None,
+        "Address of the local listener as our brokers see it, for their notifications; `local.public_url` when nothing is said.",
+    ),
+    setting(
+        "subscriptions.receivers",
+        Some(""),
+        "Addresses below which programs of ours may have notifications sent, comma-separated; on this machine only when empty.",
+    ),
+    setting("subscriptions.most_per_flow", Some("1000"), "Most subscriptions of one transfer."),
+    setting(
+        "subscriptions.keep_notifications",
+        Some("10000"),
+        "Most notifications that wait on one transfer's way; beyond it the oldest are dropped.",
+    ),
+    setting("subscriptions.keep_bytes", Some("67108864"), "Most bytes of them, held in memory and on disk."),
 ];
 
 /// The reference of all settings as a Markdown table.
