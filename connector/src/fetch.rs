@@ -180,6 +180,15 @@ impl Fetcher {
         self.call(Method::POST, url, Some(body.to_string()), authorization, None, self.settings.max_answer_bytes).await
     }
 
+    /// POST of a form without further authorization: a request to a token endpoint.
+    ///
+    /// # Errors
+    /// As [`Fetcher::get_json`].
+    pub(crate) async fn post_form(&self, url: &str, form: String) -> Result<FetchResponse, FetchError> {
+        let header = Some((CONTENT_TYPE.as_str(), "application/x-www-form-urlencoded"));
+        self.call(Method::POST, url, Some(form), None, header, self.settings.max_answer_bytes).await
+    }
+
     /// PUT of a JSON body.
     ///
     /// # Errors
@@ -218,7 +227,10 @@ impl Fetcher {
         let url = self.check_url(url)?;
         let mut request = self.client.request(method, url);
         if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+            request = request.body(body);
+            if header.is_none_or(|(name, _)| name != CONTENT_TYPE.as_str()) {
+                request = request.header(CONTENT_TYPE, "application/json");
+            }
         }
         if let Some((name, value)) = header {
             request = request.header(name, value);

@@ -18,6 +18,7 @@ use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
 use crate::service::monitor::{self, Pokes};
 use crate::service::partner::Addresses;
+use crate::service::plane_tokens::PlaneTokens;
 use crate::service::site::{self, SiteModules};
 use crate::service::token;
 use crate::store::{DEFAULT_CONTEXT, Store, StoreResult, now_ms, secrets};
@@ -78,6 +79,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         signaling_token: installation.signaling_token,
         site: SiteModules::open(config.policy.site_modules.clone()),
         monitor: Pokes::default(),
+        plane_tokens: PlaneTokens::default(),
         in_flight: InFlight::default(),
         started_at,
         participant,

@@ -15,6 +15,7 @@ use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
 use crate::service::monitor::Pokes;
 use crate::service::partner::Addresses;
+use crate::service::plane_tokens::PlaneTokens;
 use crate::service::site::SiteModules;
 use crate::store::{Store, now_ms, secrets};
 
@@ -63,6 +64,7 @@ pub(crate) async fn app_with(settings: &str, root: &str) -> (TempDir, Arc<App>) 
         signaling_token: installation.signaling_token,
         site: SiteModules::open(config.policy.site_modules.clone()),
         monitor: Pokes::default(),
+        plane_tokens: PlaneTokens::default(),
         in_flight: InFlight::default(),
         started_at: now_ms(),
         participant: installation.participant_id,

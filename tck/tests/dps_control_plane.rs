@@ -378,6 +378,137 @@ async fn data_planes_come_are_replaced_and_go() {
     for bad in [json!({}), json!({"dataplaneId": "x"}), json!({"dataplaneId": "x", "endpoint": "ftp://x"})] {
         assert_eq!(scene.call(Method::PUT, "/dataplanes", &shared, Some(&bad)).await, 400, "{bad}");
     }
+    // A plane that is known by a header of its own speaks for itself alone.
+    assert_eq!(scene.call(Method::PUT, "/dataplanes", TOKEN, Some(&plane(json!(["e-pull"])))).await, 401);
+    assert_eq!(scene.call(Method::DELETE, "/dataplanes/second", TOKEN, None).await, 401);
+    let itself = json!({"dataplaneId": "kit", "endpoint": scene.plane.server.url(), "profiles": [FORMAT]});
+    assert_eq!(scene.call(Method::PUT, "/dataplanes", TOKEN, Some(&itself)).await, 200);
+    let kept = scene.control.api().get("/data-planes/kit").await.unwrap();
+    assert_eq!(text(&kept, "authorization"), "header");
     assert_eq!(scene.call(Method::DELETE, "/dataplanes/second", &shared, None).await, 204);
     assert_eq!(scene.call(Method::DELETE, "/dataplanes/second", &shared, None).await, 404);
+}
+
+/// A plane without credentials opens nothing but the transfers that it carries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_without_credentials_speaks_for_a_data_plane_that_has_some() {
+    let scene = Scene::start(true).await;
+    let process = scene.provider_started(true).await;
+    let open = json!({"endpoint": scene.plane.server.url(), "profiles": ["x-pull"], "dangerNoAuthorization": true});
+    scene.control.api().put("/data-planes/open", open).await.unwrap();
+    let id = &process.ours;
+    let none = async |method: Method, path: &str, body: Value| {
+        let url = format!("{}{path}", scene.control.signaling());
+        scene.http.request(method, url).json(&body).send().await.unwrap().status().as_u16()
+    };
+    let started = json!({"dataFlowId": "flow", "state": "STARTED"});
+    assert_eq!(none(Method::POST, &format!("/transfers/{id}/dataflow/completed"), started).await, 404);
+    assert_eq!(none(Method::GET, &format!("/transfers/{id}/agreement"), Value::Null).await, 404);
+    assert_eq!(none(Method::POST, &format!("/transfers/{id}/renewal/sign"), json!({"token": "x"})).await, 404);
+    let stolen = json!({"dataplaneId": "kit", "endpoint": "http://127.0.0.1:1", "profiles": [FORMAT]});
+    assert_eq!(none(Method::PUT, "/dataplanes", stolen).await, 401);
+    assert_eq!(none(Method::DELETE, "/dataplanes/kit", Value::Null).await, 401);
+}
+
+/// A token endpoint that gives `token-1`, `token-2` and so on, and a plane that knows the latest one alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plane_with_client_credentials() {
+    let scene = Scene::start(false).await;
+    let given = Arc::new(Mutex::new(Vec::<String>::new()));
+    let (asked, withdrawn) = (given.clone(), Arc::new(Mutex::new(0_usize)));
+    let valid_from = withdrawn.clone();
+    let signals = Arc::new(Mutex::new(Vec::<(String, u16)>::new()));
+    let seen = signals.clone();
+    let handler: Handler = Arc::new(move |request| {
+        let answer = if request.path() == "/token" {
+            let mut asked = asked.lock().unwrap();
+            asked.push(String::from_utf8(request.body.clone()).unwrap());
+            let token = format!("token-{}", asked.len());
+            Outgoing::json(200, &json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600}))
+        } else {
+            let number = request.header("authorization").and_then(|value| value.strip_prefix("Bearer token-"));
+            let good = number.and_then(|number| number.parse::<usize>().ok());
+            let status = if good.is_some_and(|number| number > *valid_from.lock().unwrap()) { 200 } else { 401 };
+            seen.lock().unwrap().push((request.path().to_owned(), status));
+            Outgoing::json(status, &json!({"state": "PREPARED"}))
+        };
+        async move { answer }.boxed()
+    });
+    let plane = Server::start(ports::free().unwrap(), handler).unwrap();
+    let oauth2 = |more: Value| {
+        let credentials = json!({"tokenEndpoint": format!("{}/token", plane.url()), "clientId": "hansa",
+            "clientSecret": "secret-of-hansa"});
+        json!({"endpoint": plane.url(), "profiles": [FORMAT], "oauth2": messages::with(credentials, &more)})
+    };
+    let api = scene.control.api();
+    let put = async |body: &Value| api.call(Method::PUT, "/data-planes/kit", Some(body)).await.unwrap();
+    let (status, problem) = put(&oauth2(json!({}))).await;
+    assert_eq!((status, text(&problem, "code")), (400, "bad_member"), "a key set is needed: {problem}");
+    assert_eq!(put(&oauth2(json!({"dangerUnverifiedTokens": true}))).await.0, 200);
+    let shown = api.get("/data-planes/kit").await.unwrap();
+    assert!(text(&shown, "authorization") == "oauth2" && !shown.to_string().contains("secret-of-hansa"), "{shown}");
+
+    // The transfer is begun without the kit's own plane.
+    let offer = messages::open_offer("offer", "data");
+    let address = json!({"base": scene.kit.url(), "version": "2025-1"});
+    let wanted = json!({"counterParty": {"id": KIT, "address": address}, "offer": offer, "decision": "automatic"});
+    api.post("/negotiations", wanted).await.unwrap();
+    let request = scene.kit.message("ContractRequestMessage", |_| true).await.unwrap();
+    let (callback, consumer) = (text(&request, "callbackAddress"), text(&request, "consumerPid"));
+    let (_, process) = scene.kit.get(&format!("{}/negotiations/{consumer}", scene.kit.url())).await.unwrap();
+    let provider = text(&process, "providerPid");
+    let agreement = messages::agreement(&offer, KIT, US, "2026-01-01T00:00:00Z");
+    let message = messages::contract_agreement(provider, consumer, &agreement);
+    scene.kit.tell(&format!("{callback}/negotiations/{consumer}/agreement"), &message).await.unwrap();
+    scene.kit.message_about("ContractAgreementVerificationMessage", consumer).await.unwrap();
+    let message = messages::event(provider, consumer, "FINALIZED");
+    scene.kit.tell(&format!("{callback}/negotiations/{consumer}/events"), &message).await.unwrap();
+    let begin = async || {
+        let agreed = || async {
+            let body = json!({"agreementId": text(&agreement, "@id"), "format": FORMAT});
+            let (status, transfer) = api.call(Method::POST, "/transfers", Some(&body)).await.ok()?;
+            (status < 300).then(|| text(&transfer, "id").to_owned())
+        };
+        let id = wait::until("the transfer is begun", wait::PATIENCE, agreed).await.unwrap();
+        scene.kit.message_about("TransferRequestMessage", &id).await.unwrap();
+        id
+    };
+    let first = begin().await;
+    begin().await;
+    let forms = given.lock().unwrap().clone();
+    assert_eq!(forms.len(), 1, "one token for both: {forms:?}");
+    assert_eq!(forms[0], "grant_type=client_credentials&client_id=hansa&client_secret=secret-of-hansa");
+    // The plane takes that token back before its end.
+    *withdrawn.lock().unwrap() = 1;
+    begin().await;
+    assert_eq!(given.lock().unwrap().len(), 2);
+    assert!(signals.lock().unwrap().iter().filter(|(_, status)| *status == 401).count() == 1);
+
+    // A callback with a token of the plane: its claims are looked at even when its signature is not.
+    let base64 = |value: &Value| base64url(value.to_string().as_bytes());
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let token = |audience: &str| {
+        let claims = json!({"iss": plane.url(), "sub": "kit", "aud": audience, "iat": now, "exp": now + 60});
+        format!("Bearer {}.{}.AAAA", base64(&json!({"alg": "ES256"})), base64(&claims))
+    };
+    let path = format!("/transfers/{first}/dataflow/prepared");
+    let body = json!({"dataFlowId": first, "state": "PREPARED"});
+    assert_eq!(scene.call(Method::POST, &path, &token("did:web:other.example"), Some(&body)).await, 401);
+    assert_eq!(scene.call(Method::POST, &path, &token(US), Some(&body)).await, 200);
+}
+
+/// Base64url without padding.
+fn base64url(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let mut group = [0; 3];
+        group[..chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+        for place in 0..=chunk.len() {
+            let index = usize::try_from((bits >> (18 - 6 * place)) & 63).unwrap();
+            text.push(char::from(ALPHABET[index]));
+        }
+    }
+    text
 }

@@ -308,6 +308,12 @@ fn data_plane(options: &NewDataPlane) -> Outcome<Map<String, Value>> {
         let authorization = read_secret(path)?;
         plane.insert("authorization".to_owned(), Value::from(authorization.expose_secret()));
     }
+    if let Some(path) = &options.oauth2_file {
+        let text = read_secret(path)?;
+        let oauth2: Value = serde_json::from_str(text.expose_secret())
+            .map_err(|_error| Failure::new(format!("`{}` is no JSON", path.display())))?;
+        plane.insert("oauth2".to_owned(), oauth2);
+    }
     if options.danger_no_authorization {
         plane.insert("dangerNoAuthorization".to_owned(), Value::from(true));
     }

@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq as _;
 use super::body::read;
 use super::problem::Problem;
 use crate::app::App;
-use crate::service::data_plane;
+use crate::service::data_plane::{self, Caller};
 use crate::service::transfer;
 use crate::service::usage;
 use crate::service::{ServiceError, ServiceResult};
@@ -33,17 +33,25 @@ async fn health() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({"status": "up"}))
 }
 
-/// Our own data planes present the shared token; one that is registered with a header of its own presents that.
-async fn authenticate(app: &App, request: &HttpRequest) -> ServiceResult<()> {
+/// Our own data planes present the shared token; others what they are registered with.
+async fn authenticate(app: &App, request: &HttpRequest) -> ServiceResult<Caller> {
     let given = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
     let shared = format!("Bearer {}", app.signaling_token.expose_secret());
-    if bool::from(given.as_slice().ct_eq(shared.as_bytes())) || data_plane::accepts(app, &given).await? {
-        return Ok(());
+    if bool::from(given.as_slice().ct_eq(shared.as_bytes())) {
+        return Ok(Caller::Ours);
     }
-    Err(ServiceError::unauthorized(
-        "unknown_data_plane",
-        "the Authorization header is not that of a data plane of ours",
-    ))
+    data_plane::caller(app, &given).await?.ok_or_else(unknown_data_plane)
+}
+
+fn unknown_data_plane() -> ServiceError {
+    ServiceError::unauthorized("unknown_data_plane", "the Authorization header is not that of a data plane of ours")
+}
+
+/// A data plane that may speak of this transfer.
+async fn authenticate_for(app: &App, request: &HttpRequest, transfer: &str) -> ServiceResult<Caller> {
+    let caller = authenticate(app, request).await?;
+    data_plane::check_transfer(app, &caller, transfer).await?;
+    Ok(caller)
 }
 
 /// The JSON body; `None` when there is none.
@@ -59,9 +67,10 @@ async fn json_body(app: &App, request: &HttpRequest, payload: &mut web::Payload)
 async fn register(app: web::Data<App>, http: HttpRequest, mut payload: web::Payload) -> HttpResponse {
     let app = app.into_inner();
     let done = async {
-        authenticate(&app, &http).await?;
+        let caller = authenticate(&app, &http).await?;
         let body = json_body(&app, &http, &mut payload).await?.unwrap_or_default();
         let message = RegistrationMessage::decode(&body).map_err(bad_signal)?;
+        data_plane::check_registration(&caller, &message.dataplane_id)?;
         data_plane::register(&app, message).await
     };
     finish(done.await, StatusCode::OK)
@@ -69,7 +78,7 @@ async fn register(app: web::Data<App>, http: HttpRequest, mut payload: web::Payl
 
 async fn unregister(app: web::Data<App>, http: HttpRequest, id: web::Path<String>) -> HttpResponse {
     let done = async {
-        authenticate(&app, &http).await?;
+        data_plane::check_registration(&authenticate(&app, &http).await?, &id)?;
         data_plane::unregister(&app, &id).await
     };
     finish(done.await, StatusCode::NO_CONTENT)
@@ -83,8 +92,8 @@ async fn callback(
 ) -> HttpResponse {
     let app = app.into_inner();
     let done = async {
-        authenticate(&app, &http).await?;
         let (id, event) = path.into_inner();
+        authenticate_for(&app, &http, &id).await?;
         let event = Callback::parse(&event)
             .ok_or_else(|| ServiceError::not_found(format!("data planes cannot call back with `{event}`")))?;
         let body = json_body(&app, &http, &mut payload).await?;
@@ -101,7 +110,7 @@ async fn callback(
 
 async fn agreement(app: web::Data<App>, http: HttpRequest, id: web::Path<String>) -> HttpResponse {
     let found = async {
-        authenticate(&app, &http).await?;
+        authenticate_for(&app, &http, &id).await?;
         data_plane::agreement_of(&app, &id).await
     };
     match found.await {
@@ -118,7 +127,7 @@ async fn verify_client(
 ) -> HttpResponse {
     let app = app.into_inner();
     let done = async {
-        let client = secret_member(&app, &http, payload, "clientToken").await?;
+        let client = secret_member(&app, &http, &id, payload, "clientToken").await?;
         transfer::renewal::verify(&app, &id, client.expose_secret()).await
     };
     secret_answer(done.await, "token")
@@ -132,20 +141,23 @@ async fn sign_for_renewal(
 ) -> HttpResponse {
     let app = app.into_inner();
     let done = async {
-        let token = secret_member(&app, &http, payload, "token").await?;
+        let token = secret_member(&app, &http, &id, payload, "token").await?;
         transfer::renewal::sign(&app, &id, &token).await
     };
     secret_answer(done.await, "clientToken")
 }
 
-/// The one member of a body.
+/// The one member of a body. Nobody without credentials gets anything signed, whatever data planes there are.
 async fn secret_member(
     app: &App,
     http: &HttpRequest,
+    transfer: &str,
     mut payload: web::Payload,
     name: &str,
 ) -> ServiceResult<SecretString> {
-    authenticate(app, http).await?;
+    if authenticate_for(app, http, transfer).await? == Caller::Nobody {
+        return Err(unknown_data_plane());
+    }
     let body = json_body(app, http, &mut payload).await?.unwrap_or_default();
     let text = body.get(name).and_then(Value::as_str);
     let missing = || ServiceError::bad_request("bad_signal", format!("member `{name}` is missing or no string"));
@@ -169,7 +181,7 @@ async fn grant_usage(
 ) -> HttpResponse {
     let app = app.into_inner();
     let granted = async {
-        authenticate(&app, &http).await?;
+        authenticate_for(&app, &http, &id).await?;
         let body = json_body(&app, &http, &mut payload).await?.unwrap_or_default();
         usage::grant(&app, &id, UsageRequest::decode(&body).map_err(bad_signal)?).await
     };

@@ -7,24 +7,80 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
+use super::plane_tokens::{self, ClientCredentials};
 use super::{ServiceError, ServiceResult};
 use crate::app::App;
 use crate::store::{agreements, data_plane, now_ms, processes, registry, transfer};
 use crate::worker::data_plane_authorization;
 
-/// Whether `header` is the Authorization value of a data plane that is registered with one of its own, or one is
-/// registered (by an explicit setting) without authentication.
-pub(crate) async fn accepts(app: &App, header: &[u8]) -> ServiceResult<bool> {
-    let planes = registry::all::<data_plane::Entity>(&app.store, app.context()).await?;
-    let mut accepted = false;
-    for plane in planes {
-        accepted |= match plane.authorization.as_str() {
-            "header" => bool::from(plane.authorization_value.as_bytes().ct_eq(header)),
-            "none" => header.is_empty(),
-            _ => false,
-        };
+/// Who calls the signaling interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// A data plane of ours: it shares the signaling token.
+    Ours,
+    /// This data plane, by what it was registered with.
+    Plane(String),
+    /// Somebody without credentials, while a data plane is registered (by an explicit setting) that has none.
+    Nobody,
+}
+
+/// Who shows this Authorization value, when it is not the shared token; `None`: no data plane that we know.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn caller(app: &App, header: &[u8]) -> ServiceResult<Option<Caller>> {
+    let mut found = None;
+    for plane in registry::all::<data_plane::Entity>(&app.store, app.context()).await? {
+        match plane.authorization.as_str() {
+            "header" if bool::from(plane.authorization_value.as_bytes().ct_eq(header)) => {
+                found = Some(Caller::Plane(plane.id));
+            }
+            "none" if header.is_empty() => found = found.or(Some(Caller::Nobody)),
+            plane_tokens::OAUTH2 if plane_tokens::is_theirs(app, &plane, header).await? => {
+                found = Some(Caller::Plane(plane.id));
+            }
+            _ => {}
+        }
     }
-    Ok(accepted)
+    Ok(found)
+}
+
+/// Whether the caller may register, replace or remove this data plane: ours any, another one itself alone.
+///
+/// # Errors
+/// `not_your_data_plane`.
+pub(crate) fn check_registration(caller: &Caller, id: &str) -> ServiceResult<()> {
+    match caller {
+        Caller::Ours => Ok(()),
+        Caller::Plane(own) if own == id => Ok(()),
+        Caller::Plane(_) | Caller::Nobody => {
+            let text = "a data plane registers with the shared token, or again by what it is registered with";
+            Err(ServiceError::unauthorized("not_your_data_plane", text))
+        }
+    }
+}
+
+/// Whether the caller may speak of a transfer: ours of any, another data plane of those that it carries. A callback may overtake
+/// the answer that names the data plane.
+///
+/// # Errors
+/// `not_found`.
+pub(crate) async fn check_transfer(app: &App, caller: &Caller, id: &str) -> ServiceResult<()> {
+    if *caller == Caller::Ours {
+        return Ok(());
+    }
+    let missing = || ServiceError::not_found(format!("no transfer `{id}`"));
+    let row = processes::find::<transfer::Model>(app.store.reads(), app.context(), id).await?.ok_or_else(missing)?;
+    let Some(carrier) = row.data_plane_id else { return Ok(()) };
+    let fits = match caller {
+        Caller::Ours => true,
+        Caller::Plane(own) => *own == carrier,
+        Caller::Nobody => {
+            let plane = registry::find::<data_plane::Entity>(app.store.reads(), app.context(), &carrier).await?;
+            plane.is_some_and(|plane| plane.authorization == "none")
+        }
+    };
+    if fits { Ok(()) } else { Err(missing()) }
 }
 
 /// A data plane of ours registers itself; it learns in return where we are and which key signs its plans.
@@ -43,6 +99,13 @@ pub(crate) async fn register(app: &Arc<App>, message: RegistrationMessage) -> Se
     let (dialect, authorization, authorization_value) = match known {
         Some(known) => (known.dialect, known.authorization, known.authorization_value),
         None => (Dialect::Rc3.as_str().to_owned(), "shared".to_owned(), String::new()),
+    };
+    // A plane that brings its token endpoint is asked there for tokens from now on; keys are changed by registering again.
+    let entry = message.authorization.as_ref();
+    let entry = entry.filter(|entry| entry.get("type").and_then(Value::as_str) == Some(plane_tokens::PROFILE));
+    let (authorization, authorization_value) = match entry {
+        Some(entry) => (plane_tokens::OAUTH2.to_owned(), ClientCredentials::of_registration(entry)?.stored()?),
+        None => (authorization, authorization_value),
     };
     let row = data_plane::Model {
         context: app.context().to_owned(),
@@ -79,7 +142,7 @@ async fn introduce(app: &App, plane: &data_plane::Model) -> ServiceResult<()> {
         authorization: Some(json!({"type": "bearer", "jwks": app.signer.jwks()})),
     };
     let url = format!("{}/controlplanes", plane.endpoint);
-    let authorization = data_plane_authorization(app, plane);
+    let authorization = data_plane_authorization(app, plane).await?;
     let answer = app.internal.put_json(&url, &registration.encode(Dialect::Rc3), authorization.as_ref()).await;
     match answer {
         Ok(answer) if (200..300).contains(&answer.status) => Ok(()),

@@ -12,6 +12,7 @@ pub(crate) mod in_flight;
 pub(crate) mod monitor;
 pub(crate) mod negotiation;
 pub(crate) mod partner;
+pub(crate) mod plane_tokens;
 pub(crate) mod policy_tools;
 pub(crate) mod process;
 pub(crate) mod reading;

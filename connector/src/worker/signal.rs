@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::fetch::FetchResponse;
-use crate::service::ServiceError;
 use crate::service::transfer::{FlowStep, Heard};
+use crate::service::{ServiceError, ServiceResult, plane_tokens};
 use crate::store::transfer::Model;
 use crate::store::{data_plane, registry};
 
@@ -27,10 +27,18 @@ pub(super) async fn give_signal(app: &App, row: &Model, step: &FlowStep) -> Sign
         return Signalled::Refused(ServiceError::internal("an internal event is no signal"));
     };
     let url = format!("{}{path}", step.plane.endpoint.trim_end_matches('/'));
-    let authorization = authorization(app, &step.plane);
+    let authorization = match authorization(app, &step.plane).await {
+        Ok(authorization) => authorization,
+        Err(error) => return Signalled::Later(error),
+    };
     match app.internal.post_json(&url, &step.body, authorization.as_ref()).await {
         Ok(answer) => match answer.status {
             200..=299 => Signalled::Done(Heard::Answer(status_in(&answer, row))),
+            // A token may have been withdrawn before its end.
+            401 if step.plane.authorization == plane_tokens::OAUTH2 => {
+                plane_tokens::forget(app, &step.plane).await;
+                Signalled::Later(said(&step.plane, &answer))
+            }
             400..=499 if was_tried(app, row) || answer.status == 409 => already_there(app, row, step, &answer).await,
             // A plane on the later draft's SDK answers 500 for good (Data Plane Signaling, later draft): the patience of the transfer bounds it.
             500..=599 | 408 | 425 | 429 => Signalled::Later(said(&step.plane, &answer)),
@@ -73,7 +81,8 @@ pub(super) async fn ask_status(app: &App, row: &Model) -> Option<StatusMessage> 
 async fn status(app: &App, plane: &data_plane::Model, dialect: Dialect, row: &Model) -> Option<StatusMessage> {
     let flow = dps_signaling::flow_path_id(dialect, &row.id, row.data_flow_id.as_deref().unwrap_or_default());
     let url = format!("{}/dataflows/{}/status", plane.endpoint.trim_end_matches('/'), super::outgoing::segment(flow));
-    let answer = app.internal.get_json(&url, authorization(app, plane).as_ref()).await.ok()?;
+    let authorization = authorization(app, plane).await.ok()?;
+    let answer = app.internal.get_json(&url, authorization.as_ref()).await.ok()?;
     if answer.status == 200 { status_in(&answer, row) } else { None }
 }
 
@@ -94,11 +103,16 @@ fn said(plane: &data_plane::Model, answer: &FetchResponse) -> ServiceError {
     ServiceError::unavailable("data_plane_refused", text)
 }
 
-/// How we authenticate to a data plane: by the shared token, by a header of its own, or not at all.
-pub(crate) fn authorization(app: &App, plane: &data_plane::Model) -> Option<SecretString> {
-    match plane.authorization.as_str() {
+/// How we authenticate to a data plane: by the shared token, by a header of its own, by a token from its token endpoint, or
+/// not at all.
+///
+/// # Errors
+/// When the token endpoint gives none.
+pub(crate) async fn authorization(app: &App, plane: &data_plane::Model) -> ServiceResult<Option<SecretString>> {
+    Ok(match plane.authorization.as_str() {
         "shared" => Some(SecretString::from(format!("Bearer {}", app.signaling_token.expose_secret()))),
         "header" => Some(SecretString::from(plane.authorization_value.clone())),
+        plane_tokens::OAUTH2 => Some(plane_tokens::ours(app, plane).await?),
         _ => None,
-    }
+    })
 }

@@ -209,8 +209,11 @@ pub(in crate::cli) struct NewDataPlane {
     /// File with the Authorization header for it; without it the shared signaling token is sent
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub authorization_file: Option<PathBuf>,
+    /// JSON file with `tokenEndpoint`, `clientId`, `clientSecret` and `jwksUri`: tokens by OAuth 2.0 client credentials
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "authorization_file")]
+    pub oauth2_file: Option<PathBuf>,
     /// Send it no credentials at all
-    #[arg(long, conflicts_with = "authorization_file")]
+    #[arg(long, conflicts_with_all = ["authorization_file", "oauth2_file"])]
     pub danger_no_authorization: bool,
 }
 

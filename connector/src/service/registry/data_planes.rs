@@ -3,11 +3,13 @@
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Resource, Stamp, some};
 use crate::app::App;
 use crate::service::dataset::{bad, check_length, check_names, check_url};
+use crate::service::plane_tokens::{self, ClientCredentials};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::{Unit, data_plane, registry};
 
@@ -61,9 +63,36 @@ pub(crate) struct DataPlaneInput {
     /// and a new data plane gets the signaling token.
     #[schema(value_type = Option<String>, write_only)]
     authorization: Option<SecretString>,
+    /// Instead of a header value: tokens by OAuth 2.0 client credentials, in both directions. Never shown again.
+    #[schema(write_only)]
+    oauth2: Option<OAuth2Input>,
     /// Send no credentials at all.
     #[serde(default)]
     danger_no_authorization: bool,
+}
+
+/// Authorization by OAuth 2.0 client credentials (Data Plane Signaling, `oauth2_client_credentials`).
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct OAuth2Input {
+    /// Where we get tokens for the data plane: https, or on loopback.
+    token_endpoint: String,
+    /// Our client id there.
+    client_id: String,
+    /// Our secret there.
+    #[schema(value_type = String, write_only)]
+    client_secret: SecretString,
+    /// The keys that sign the data plane's own tokens, a JSON Web Key set.
+    #[schema(value_type = Option<Object>)]
+    jwks: Option<Value>,
+    /// Instead: where those keys are read.
+    jwks_uri: Option<String>,
+    /// Each token of the data plane counts once, by its `jti`.
+    #[serde(default)]
+    single_use: bool,
+    /// Believe the data plane's tokens without a look at their signature.
+    #[serde(default)]
+    danger_unverified_tokens: bool,
 }
 
 #[async_trait]
@@ -90,7 +119,13 @@ impl Resource for data_plane::Entity {
         }
         check_names("profiles", input.profiles.iter().map(String::as_str))?;
         check_names("labels", input.labels.iter().map(String::as_str))?;
-        let (authorization, value) = authorization(input.authorization, input.danger_no_authorization, before)?;
+        let (authorization, value) = match input.oauth2 {
+            None => authorization(input.authorization, input.danger_no_authorization, before)?,
+            Some(_) if input.authorization.is_some() || input.danger_no_authorization => {
+                return Err(bad("oauth2", "excludes `authorization` and `dangerNoAuthorization`"));
+            }
+            Some(given) => (plane_tokens::OAUTH2.to_owned(), given.credentials().stored()?),
+        };
         Ok(data_plane::Model {
             context: stamp.context,
             id: stamp.id,
@@ -111,6 +146,20 @@ impl Resource for data_plane::Entity {
 
     async fn used_by(unit: &Unit, context: &str, id: &str) -> ServiceResult<Option<String>> {
         Ok(some(registry::open_on_data_plane(unit, context, id).await?, "open transfer"))
+    }
+}
+
+impl OAuth2Input {
+    fn credentials(self) -> ClientCredentials {
+        ClientCredentials {
+            token_endpoint: self.token_endpoint,
+            client_id: self.client_id,
+            client_secret: self.client_secret.expose_secret().to_owned(),
+            jwks: self.jwks,
+            jwks_uri: self.jwks_uri,
+            danger_unverified_tokens: self.danger_unverified_tokens,
+            single_use: self.single_use,
+        }
     }
 }
 

@@ -20,9 +20,9 @@ pub struct Model {
     pub dialect: String,
     /// JSON array of labels.
     pub labels: String,
-    /// How we authenticate to it: `shared` (the signaling token), `none`, or `header`.
+    /// How we authenticate to it: `shared` (the signaling token), `none`, `header` or `oauth2`.
     pub authorization: String,
-    /// Header value when `authorization` is `header`.
+    /// Header value when `authorization` is `header`; for `oauth2` JSON with the token endpoint, our secret there and the plane's keys.
     pub authorization_value: String,
     /// When the row was made, ms.
     pub created_at: i64,
