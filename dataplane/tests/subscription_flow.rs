@@ -353,3 +353,33 @@ async fn a_dataset_offers_subscriptions_by_their_path_and_a_selection() {
         assert!(scene.broker.all().is_empty());
     }
 }
+
+#[actix_web::test]
+async fn what_was_missed_is_read_once_when_a_flow_runs_again() {
+    let mut scene = Scene::new("").await;
+    scene.broker = Played::start(|request: &HttpRequest| match (request.method().as_str(), request.path()) {
+        ("POST", _) => HttpResponse::Created().finish(),
+        ("GET", "/ngsi-ld/v1/entities") => HttpResponse::Ok()
+            .insert_header(("link", format!("<{CONTEXT}>; rel=\"http://www.w3.org/ns/json-ld#context\"")))
+            .json(json!([air(1, 77), air(2, 78)])),
+        _ => HttpResponse::Ok().json(json!({})),
+    });
+    let mut plan =
+        scene.world.plan("tp-q", Some(Source::Http { base_url: scene.broker.url.clone(), credential: None }));
+    plan.selection = Some(selection());
+    plan.admission.paths = vec![PATH.into()];
+    scene.provider = scene.world.pull(&plan).await;
+    let path = format!("/dataflows/{}/terminate", scene.consumer);
+    assert_eq!(scene.world.signal("POST", &path, &json!({"messageId": "t"})).await.0, 200);
+    scene.consumer = scene.world.consume("urn:uuid:0b20", &scene.provider.address, &["ngsi-ld"]).await;
+    let (_, address) = scene.subscribe().await;
+    assert_eq!(scene.notify(&address, json!([air(1, 1)])).await, 200);
+    scene.arrived(1).await;
+    scene.restart().await;
+    let told = scene.arrived(2).await.pop().unwrap();
+    let numbers: Vec<&Value> = told["data"].as_array().unwrap().iter().map(|one| &one["no2"]["value"]).collect();
+    assert_eq!(numbers, [77, 78], "{told}");
+    assert!(!told.to_string().contains("CANARY"));
+    let read = scene.broker.wait(|seen| seen.target.starts_with("/ngsi-ld/v1/entities")).await;
+    assert!(read.target.contains("attrs=no2") && read.target.contains("type=Air"), "{}", read.target);
+}

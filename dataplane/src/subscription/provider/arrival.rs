@@ -74,10 +74,18 @@ fn shown(offer: &Offer, data: &Value, link: Option<&str>) -> Result<Option<(Valu
     let unreadable = |fault| Problem::unreadable(&fault);
     let answer = upstream.answer(Some(media), None, link).map_err(unreadable)?;
     let context = answer.context.clone();
-    let mut stream = Stream::new(&filter, answer, now_ms()).map_err(unreadable)?;
-    let bytes = data.to_string();
+    let stream = Stream::new(&filter, answer, now_ms()).map_err(unreadable)?;
+    Ok(filtered(offer, stream, data.to_string().as_bytes())?.map(|data| (data, context)))
+}
+
+/// What the filter leaves of entities; `None` when it is nothing.
+///
+/// # Errors
+/// 502 when the rules cannot be applied to them.
+pub(super) fn filtered(offer: &Offer, mut stream: Stream, bytes: &[u8]) -> Result<Option<Value>, Problem> {
+    let unreadable = |fault| Problem::unreadable(&fault);
     let mut out = Vec::with_capacity(bytes.len());
-    stream.push(bytes.as_bytes(), &mut out).map_err(unreadable)?;
+    stream.push(bytes, &mut out).map_err(unreadable)?;
     stream.finish(&mut out).map_err(unreadable)?;
     let mut data: Value = serde_json::from_slice(&out).map_err(|error| Problem::internal(&error))?;
     if !offer.narrowed.bare_entities
@@ -90,7 +98,7 @@ fn shown(offer: &Offer, data: &Value, link: Option<&str>) -> Result<Option<(Valu
     }
     let entities = data.get("features").unwrap_or(&data);
     let nothing = entities.as_array().is_none_or(Vec::is_empty);
-    Ok((!nothing).then_some((data, context)))
+    Ok((!nothing).then_some(data))
 }
 
 /// Gives the context of a JSON-LD notification to what it is the context of.

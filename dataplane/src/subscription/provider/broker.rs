@@ -72,7 +72,11 @@ pub(super) async fn remove(plane: &Plane, flow: &Flow, broker_id: &str) -> Resul
     }
 }
 
-fn http_source(source: &Source) -> Result<&HttpSource, Problem> {
+/// The HTTP interface that a broker is.
+///
+/// # Errors
+/// 403 for a source of files.
+pub(super) fn http_source(source: &Source) -> Result<&HttpSource, Problem> {
     match source {
         Source::Http(source) => Ok(source),
         Source::Files(_) => Err(super::not_offered("the dataset is no broker's")),

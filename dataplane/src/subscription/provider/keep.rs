@@ -8,7 +8,8 @@ use std::time::Duration;
 use dps_signaling::DataFlowState;
 use tokio::time::Instant;
 
-use super::{Offer, abandon, broker, head_key, notification_key, stray};
+use super::catch_up::catch_up;
+use super::{abandon, broker, head_key, notification_key, stray};
 use crate::flow::Flow;
 use crate::plane::Plane;
 use crate::store::{Change, Kind};
@@ -26,7 +27,7 @@ fn has_ended(flow: Option<&Arc<Flow>>) -> bool {
     flow.is_none_or(|flow| matches!(flow.live().state, DataFlowState::Completed | DataFlowState::Terminated))
 }
 
-/// Ends subscriptions with their flows; never ends itself.
+/// Ends subscriptions with their flows, and notices which flows run again; never ends itself.
 pub(crate) async fn keep_states(plane: Arc<Plane>) {
     let mut looks = tokio::time::interval(PERIOD);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -40,6 +41,14 @@ pub(crate) async fn keep_states(plane: Arc<Plane>) {
             flows.dedup();
             flows
         };
+        for offer in plane.provided.offers() {
+            let running = offer.flow.live().state == DataFlowState::Started;
+            if running && !offer.running.swap(running, Ordering::AcqRel) {
+                offer.behind.store(true, Ordering::Release);
+                plane.provided.resumed.notify_one();
+            }
+            offer.running.store(running, Ordering::Release);
+        }
         for flow in flows {
             if has_ended(plane.flows.by_id(&flow).as_ref()) {
                 end(&plane, &flow).await;
@@ -108,6 +117,7 @@ pub(crate) async fn keep_brokers(plane: Arc<Plane>) {
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
             () = plane.provided.strays.notified() => {}
+            () = plane.provided.resumed.notified() => next_look = Instant::now(),
         }
     }
 }
@@ -137,8 +147,7 @@ async fn remove(plane: &Plane, stray: &Stray) -> bool {
 
 /// Looks whether the brokers have what they were given, and gives it again where not.
 async fn look(plane: &Arc<Plane>) {
-    let offers: Vec<Arc<Offer>> = plane.provided.inner().offers.values().cloned().collect();
-    for offer in offers {
+    for offer in plane.provided.offers() {
         if offer.flow.live().state != DataFlowState::Started {
             continue;
         }
@@ -148,12 +157,21 @@ async fn look(plane: &Arc<Plane>) {
             Ok(false) if plane.provided.offer(&offer.record.flow, &offer.record.id).is_none() => Ok(()),
             Ok(false) => {
                 tracing::warn!(flow = offer.record.flow, "a broker has lost a subscription; it is made anew");
+                offer.behind.store(true, Ordering::Release);
                 broker::create(plane, &offer).await
             }
             Err(problem) => Err(problem),
         };
         match made {
-            Ok(()) => plane.provided.settle(plane, &offer),
+            Ok(()) => {
+                plane.provided.settle(plane, &offer);
+                if offer.behind.swap(false, Ordering::AcqRel)
+                    && let Err(problem) = catch_up(plane, &offer).await
+                {
+                    offer.behind.store(true, Ordering::Release);
+                    tracing::warn!(flow = offer.record.flow, %problem, "what was missed could not be read; tried again");
+                }
+            }
             Err(problem) => {
                 tracing::warn!(flow = offer.record.flow, %problem, "a broker could not be asked for a subscription");
             }

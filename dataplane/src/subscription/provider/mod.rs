@@ -2,6 +2,7 @@
 
 mod arrival;
 mod broker;
+mod catch_up;
 mod keep;
 mod serve;
 
@@ -77,10 +78,15 @@ struct Offer {
     record: Record,
     flow: Arc<Flow>,
     narrowed: Narrowed,
+    /// The flow ran when it was looked at the last time.
+    running: AtomicBool,
+    /// The broker has notified while nothing was taken.
+    behind: AtomicBool,
 }
 
 impl Offer {
-    fn new(record: Record, flow: Arc<Flow>) -> Result<Self, Problem> {
+    /// `running` when nothing was missed until now.
+    fn new(record: Record, flow: Arc<Flow>, running: bool) -> Result<Self, Problem> {
         let selection = flow.terms.plan.as_ref().and_then(|plan| plan.selection.as_ref());
         let (Some(filter), Some(selection)) = (flow.filter()?, selection) else {
             return Err(not_offered(
@@ -88,7 +94,7 @@ impl Offer {
             ));
         };
         let narrowed = narrow(&filter, selection, &record.body, record.link.as_deref(), now_ms())?;
-        Ok(Self { record, flow, narrowed })
+        Ok(Self { record, flow, narrowed, running: AtomicBool::new(running), behind: AtomicBool::new(false) })
     }
 }
 
@@ -161,6 +167,8 @@ pub(crate) struct Provider {
     inner: Mutex<Inner>,
     /// Something has to be removed at a broker.
     strays: Notify,
+    /// A flow runs again.
+    resumed: Notify,
 }
 
 impl Provider {
@@ -171,7 +179,7 @@ impl Provider {
     pub(crate) fn restore(&self, store: &Store, flows: &FlowTable) -> Result<(), StoreError> {
         let mut inner = self.inner();
         for (key, record) in store.load_below::<Record>(Kind::Subscription, "p/")? {
-            let offer = flows.by_id(&record.flow).map(|flow| Offer::new(record.clone(), flow));
+            let offer = flows.by_id(&record.flow).map(|flow| Offer::new(record.clone(), flow, false));
             match offer {
                 Some(Ok(offer)) => {
                     inner.insert(&Arc::new(offer));
@@ -214,6 +222,10 @@ impl Provider {
         self.inner().offers.get(&(flow.to_owned(), id.to_owned())).cloned()
     }
 
+    fn offers(&self) -> Vec<Arc<Offer>> {
+        self.inner().offers.values().cloned().collect()
+    }
+
     fn of_flow(&self, flow: &str) -> Vec<Arc<Offer>> {
         self.inner().offers.values().filter(|offer| offer.record.flow == flow).cloned().collect()
     }
@@ -254,7 +266,7 @@ async fn put(
     let (secret, _) = token::mint().map_err(|error| Problem::internal(&error))?;
     let broker_id = format!("urn:ngsi-ld:Subscription:{}", uuid::Uuid::new_v4());
     let record = Record { flow: flow.terms.id.clone(), id, body, link, broker_id, secret };
-    let offer = Arc::new(Offer::new(record, Arc::clone(flow))?);
+    let offer = Arc::new(Offer::new(record, Arc::clone(flow), true)?);
     let mut changes = vec![Change::put(Kind::Subscription, &offer.record.key(), &offer.record)];
     if let Some(before) = &before {
         changes.push(stray(before));
