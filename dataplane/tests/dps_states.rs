@@ -157,8 +157,10 @@ async fn every_signal_while_a_flow_is_not_ready() {
     let mut world = World::new("").await;
     world.plane.take().unwrap().stop().await;
     world.config = world.config.replace("answer_within_ms = 5000", "answer_within_ms = 0");
-    // A file where the folder should be.
-    std::fs::write(world.folder.path().join("data/inbox"), "x").unwrap();
+    // Files where the folders of the processes should be.
+    let inbox = world.folder.path().join("data/inbox");
+    std::fs::create_dir_all(&inbox).unwrap();
+    (0..200).for_each(|number| std::fs::write(inbox.join(format!("tp-{number}")), "x").unwrap());
     world.start().await;
     let mut table = Table::new(world, true, true);
     table.check(&UNFINISHED).await;
@@ -173,6 +175,30 @@ async fn an_unknown_flow_is_404_for_every_signal() {
         assert_eq!((status, answer["code"].as_str()), (404, Some("unknown_flow")), "{signal}");
     }
     assert_eq!(world.signal("GET", "/dataflows/nobody/status", &json!({})).await.0, 404);
+}
+
+#[actix_web::test]
+async fn the_names_of_the_draft_before_are_sent_and_understood() {
+    let control = Played::start(|_| actix_web::HttpResponse::Ok().json(json!({})));
+    let change = |config: String| config.replace("[control_plane]", "[control_plane]\ndialect = \"rc2\"");
+    let world = World::configured(control, "", change).await;
+    let registered = world.control.wait(|seen| seen.target == "/dataplanes").await.json();
+    assert_eq!(registered["transferTypes"][0], dps_signaling::HTTP_PULL);
+    assert!(registered.get("profiles").is_none(), "{registered}");
+    let mut message = world.message("tp-1", String::new(), None, "did:web:prov.example");
+    let profile = message.as_object_mut().unwrap().remove("profile").unwrap();
+    message["transferType"] = profile;
+    message["callbackAddress"] = json!(format!("{}/own", world.control.url));
+    let (status, body) = world.signal("POST", "/dataflows/prepare", &message).await;
+    assert_eq!((status, body["state"].as_str()), (200, Some("PREPARED")), "{body}");
+    // Callbacks of this flow go where its message said.
+    let id = body["dataFlowId"].as_str().unwrap();
+    let address = json!({"endpointType": dps_signaling::HTTP_PULL, "endpoint": world.control.url});
+    let started = json!({"messageId": "s", "dataAddress": address});
+    assert_eq!(world.signal("POST", &format!("/dataflows/{id}/started"), &started).await.0, 200);
+    let done = format!("{}/transfers/tp-1/completed", world.local);
+    assert_eq!(world.client.send("POST", &done, &[], "").await.status, 204);
+    world.control.wait(|seen| seen.target == "/own/transfers/tp-1/dataflow/completed").await;
 }
 
 #[actix_web::test]

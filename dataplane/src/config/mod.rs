@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Environment, File, FileFormat};
+use dps_signaling::Dialect;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
@@ -68,6 +69,8 @@ pub struct Config {
     pub control_plane_url: Url,
     /// Secret shared with the control plane.
     pub control_plane_token: SecretString,
+    /// Draft of Data Plane Signaling in which we register with the control plane.
+    pub control_plane_dialect: Dialect,
     /// Datasets that a control plane may start flows of without an enforcement plan, by their ids; `None`: it may not.
     pub without_plan: Option<HashMap<String, OwnDataset>>,
     /// What addresses of partners may be.
@@ -230,6 +233,11 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         }
         Some(_) => {}
     }
+    let dialect = reader.text("control_plane.dialect").unwrap_or_default();
+    let control_plane_dialect = Dialect::parse(&dialect).unwrap_or_else(|| {
+        reader.fault("control_plane.dialect", "must be `rc2`, `rc3` or `rc4`");
+        Dialect::default()
+    });
     let datasets = datasets::read(reader);
     let danger_without_plan = flag(reader, "control_plane.danger_without_plan");
     if !danger_without_plan && !datasets.is_empty() {
@@ -277,6 +285,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         local_token,
         control_plane_url: control_plane_url?,
         control_plane_token: control_plane_token?,
+        control_plane_dialect,
         without_plan: danger_without_plan.then_some(datasets),
         partners,
         renewal,

@@ -66,6 +66,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("control_plane.token_file", None, "File with that secret."),
     setting(
+        "control_plane.dialect",
+        Some("rc3"),
+        "Draft of Data Plane Signaling in which we register: `rc2`, `rc3` or `rc4`. What comes is understood in all three.",
+    ),
+    setting(
         "control_plane.danger_without_plan",
         Some("false"),
         "Start flows of the datasets below `datasets` for a control plane that sends no enforcement plan. Agreements are then enforced by its signals alone.",

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dps_signaling::{Dialect, HTTP_PULL, HTTP_PUSH, RegistrationMessage};
+use dps_signaling::{HTTP_PULL, HTTP_PUSH, RegistrationMessage};
 use http::Method;
 use serde_json::json;
 
@@ -50,7 +50,7 @@ async fn register(plane: &Plane) -> Result<(), String> {
         labels: vec![format!("local={}", plane.config.local.public_url)],
     };
     let url = format!("{}/dataplanes", plane.config.control_plane_url.as_str().trim_end_matches('/'));
-    let request = control_request(plane, Method::PUT, &url, &message.encode(Dialect::Rc3))?;
+    let request = control_request(plane, Method::PUT, &url, &message.encode(plane.config.control_plane_dialect))?;
     let response = plane.control.send(request).await.map_err(|error| error.to_string())?;
     if response.status().is_success() {
         Ok(())
