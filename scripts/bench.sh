@@ -4,8 +4,9 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 use_pinned_rust
 
-cargo build --release --locked --workspace --bins --example data-plane-bench --example filter-bench --features identity/bench
+cargo build --release --locked --workspace --bins --example data-plane-bench --example filter-bench --example policy-bench --features identity/bench
 "$target/release/control-plane-bench" --bin-dir "$target/release"
 "$target/release/examples/data-plane-bench" --bin-dir "$target/release"
 "$target/release/examples/filter-bench"
+"$target/release/examples/policy-bench"
 "$target/release/identity-bench"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build, the demo, the tests or the benchmark need and this machine lacks.
 #
-#   scripts/setup.sh [build|test|doc|bench|fuzz|s3]...      default: build test doc
+#   scripts/setup.sh [build|test|doc|bench|fuzz|s3|opa]...      default: build test doc
 #
 # Debian and Ubuntu packages are installed with apt-get when this runs as root or sudo asks for no password. Cargo's
 # own tools are built from their released sources into target/tools. What cannot be installed is named in one sentence
@@ -13,6 +13,7 @@ readonly MDBOOK=0.5.4
 readonly CARGO_DENY=0.20.2
 readonly CARGO_FUZZ=0.13.2
 readonly VERSITYGW=1.8.0
+readonly OPA=1.22.2
 
 missing=()
 packages=()
@@ -44,25 +45,7 @@ need_test() {
     wanted[openssh-server]='sshd (the SFTP server of the tests of files)'
   fi
   need ssh-keygen openssh-client 'makes the keys of that server'
-  need go golang-go 'builds the S3-compatible store of the tests of files'
-}
-
-# The S3-compatible store that the tests of files start. One at a time builds it; the others wait for it.
-need_s3() {
-  exec 9>"$target/setup/s3.lock"
-  flock 9
-  if [ -x "$tools/bin/versitygw" ]; then return 0; fi
-  if have versitygw; then mkdir -p "$tools/bin" && ln -s "$(command -v versitygw)" "$tools/bin/versitygw" && return 0; fi
-  if ! have go; then
-    missing+=("versitygw (an S3-compatible store for tests): 'go', 1.21 or newer, builds it")
-    return 0
-  fi
-  say "building versitygw $VERSITYGW (an S3-compatible store for tests); this happens once"
-  if ! CGO_ENABLED=0 GOTOOLCHAIN=auto GOBIN="$tools/bin" GOMAXPROCS="$CARGO_BUILD_JOBS" \
-    go install "github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW" >"$target/setup/versitygw.log" 2>&1; then
-    tail -n 5 "$target/setup/versitygw.log" >&2
-    missing+=("versitygw (an S3-compatible store for tests): see $target/setup/versitygw.log")
-  fi
+  need go golang-go 'builds the S3-compatible store and the policy evaluator that tests start'
 }
 
 need_bench() { need nginx nginx-light 'the proxy that the data plane is measured against'; }
@@ -112,6 +95,26 @@ cargo_tool() {
   rm -rf "$target/tools/build"
 }
 
+# go_tool COMMAND PACKAGE VERSION PURPOSE: built from its released source; one at a time builds it, the others wait for it.
+go_tool() {
+  local command=$1 package=$2 version=$3 purpose=$4
+  exec 9>"$target/setup/$command.lock"
+  flock 9
+  if [ -x "$tools/bin/$command" ]; then return 0; fi
+  if have "$command"; then mkdir -p "$tools/bin" && ln -s "$(command -v "$command")" "$tools/bin/$command" && return 0; fi
+  if ! have go; then
+    missing+=("$command ($purpose): 'go', 1.21 or newer, builds it")
+    return 0
+  fi
+  say "building $command $version ($purpose); this happens once"
+  # A newer Go than the installed one is fetched where the source asks for it.
+  if ! CGO_ENABLED=0 GOTOOLCHAIN=auto GOBIN="$tools/bin" GOMAXPROCS="$CARGO_BUILD_JOBS" \
+    go install "$package@v$version" >"$target/setup/$command.log" 2>&1; then
+    tail -n 5 "$target/setup/$command.log" >&2
+    missing+=("$command ($purpose): see $target/setup/$command.log")
+  fi
+}
+
 mkdir -p "$target/setup"
 [ $# -gt 0 ] || set -- build test doc
 use_pinned_rust
@@ -120,8 +123,8 @@ for what in "$@"; do
     build) need_build ;;
     test) need_test ;;
     bench) need_bench ;;
-    doc | fuzz | s3) ;;
-    *) die "unknown part '$what': build, test, doc, bench, fuzz or s3" ;;
+    doc | fuzz | s3 | opa) ;;
+    *) die "unknown part '$what': build, test, doc, bench, fuzz, s3 or opa" ;;
   esac
 done
 install_packages
@@ -129,7 +132,8 @@ for what in "$@"; do
   case $what in
     test) cargo_tool cargo-deny cargo-deny "$CARGO_DENY" 'checks licences and advisories' ;;
     doc) cargo_tool mdbook mdbook "$MDBOOK" 'builds the manual' --no-default-features --features search ;;
-    s3) need_s3 ;;
+    s3) go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$VERSITYGW" 'an S3-compatible store for tests' ;;
+    opa) go_tool opa github.com/open-policy-agent/opa "$OPA" 'another evaluator for the policy bundle' ;;
     fuzz) cargo_tool cargo-fuzz cargo-fuzz "$CARGO_FUZZ" 'runs the fuzz targets' ;;
   esac
 done

@@ -8,7 +8,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
-readonly ALL=(lint deny build tests vault doc tck demo)
+readonly ALL=(lint deny build tests opa vault doc tck demo)
 logs=$target/test-logs
 mkdir -p "$logs"
 
@@ -17,11 +17,16 @@ export HANSA_BIN_DIR=$target/release
 
 lint() { scripts/lint.sh; }
 deny() { scripts/deny.sh; }
-# A tool of the tests that needs another compiler is built beside; `tests` waits for it.
-build() { (scripts/setup.sh s3 >"$logs/s3.log" 2>&1 &) && cargo build --release --workspace --bins --locked; }
+# Tools of the tests that need another compiler are built beside; `tests` and `opa` wait for them.
+build() { (scripts/setup.sh s3 opa >"$logs/setup.log" 2>&1 &) && cargo build --release --workspace --bins --locked; }
 # The store's tests run on SQLite and on the PostgreSQL server that this starts.
 tests() { scripts/setup.sh s3 && scripts/with-postgres.sh cargo test --workspace --locked; }
 doc() { scripts/config-reference.sh --check && scripts/run-docs.sh docs/src/quick-start.md && scripts/run-docs.sh docs/src/join-a-dataspace.md && scripts/run-docs.sh docs/src/policy-tools.md && scripts/run-docs.sh docs/src/policy-operations.md && scripts/doc.sh; }
+# The policy bundle on Open Policy Agent: its own tests, and every case of the tables, which must answer as ours does.
+opa() {
+  scripts/setup.sh opa && "$tools/bin/opa" check --strict policy/rego && "$tools/bin/opa" test policy/rego &&
+    HANSA_OPA=$tools/bin/opa cargo test -p policy --lib --locked -- --ignored opa_answers_as_we_do
+}
 tck() { scripts/tck.sh; }
 demo() { scripts/demo.sh; }
 soak() { HANSA_SOAK=1 cargo test --workspace --locked --test faults -- --nocapture; }
@@ -34,6 +39,7 @@ describe() {
     deny) say 'licences, banned crates, sources, advisories' ;;
     build) say 'the binaries that ship, release profile' ;;
     tests) say 'unit tests, and tests of whole services: SQLite, PostgreSQL, faults' ;;
+    opa) say 'the policy bundle on Open Policy Agent' ;;
     doc) say 'quick start as written, manual and reference, warnings as errors' ;;
     tck) say 'the official kits: Dataspace Protocol, twice, and Decentralized Claims Protocol' ;;
     demo) say 'two cities, from start to end' ;;

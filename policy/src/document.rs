@@ -294,3 +294,22 @@ fn with_defaults(
     }
     Ok(rules)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table;
+
+    /// A policy that has been read and is read again stays what it is.
+    #[test]
+    fn reading_twice_is_reading_once() {
+        let mut count = 0;
+        for case in table::all() {
+            let Ok(once) = read(&case.source().rules) else { continue };
+            let twice = read(&once.policy).map_err(|error| format!("{}: {error}", case.name));
+            assert_eq!(twice.map(|twice| twice.policy), Ok(once.policy), "{}", case.name);
+            count += 1;
+        }
+        assert!(count > 800, "only {count} documents were read");
+    }
+}

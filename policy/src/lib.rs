@@ -35,6 +35,8 @@ mod instant;
 mod json;
 mod lint;
 mod model;
+#[cfg(test)]
+mod opa;
 mod operand;
 mod parse;
 mod policy;
@@ -48,6 +50,11 @@ mod tree;
 mod turtle;
 mod value;
 mod vocabulary;
+
+// The reader of the tables, which `tests/cases.rs` runs, too.
+#[cfg(test)]
+#[path = "../tests/table/mod.rs"]
+mod table;
 
 pub use decision::{Decision, DutyReport, Reason};
 pub use duties::DutyTerm;

@@ -215,6 +215,20 @@ impl Policy {
         is_proposal: bool,
         settled: &[usize],
     ) -> Option<(Operands, Verdict)> {
+        let (operands, request) = self.asked(action, facts, at, is_proposal, settled);
+        let verdict = evaluate(&self.compiled, &request, &operands)?;
+        Some((operands, verdict))
+    }
+
+    /// What the evaluator is asked.
+    pub(crate) fn asked<'a>(
+        &'a self,
+        action: &'a str,
+        facts: &'a Facts,
+        at: Moments,
+        is_proposal: bool,
+        settled: &[usize],
+    ) -> (Operands, Request<'a>) {
         let target = facts.target.as_deref().or(self.compiled.target.as_deref());
         let nothing = BTreeMap::new();
         let assumed = if is_proposal { &self.compiled.hopes } else { &nothing };
@@ -225,8 +239,7 @@ impl Policy {
             targets: target.into_iter().chain(collections).collect(),
             settled: settled.to_vec(),
         };
-        let verdict = evaluate(&self.compiled, &request, &operands)?;
-        Some((operands, verdict))
+        (operands, request)
     }
 
     /// The first moment to come at which the policy allows, if only the clock stands against it.

@@ -40,14 +40,18 @@ pub(crate) struct Verdict {
 
 /// Evaluates; `None` when the evaluator fails or says less than it has to, which the caller takes as a refusal.
 pub(crate) fn evaluate(policy: &Compiled, request: &Request<'_>, operands: &Operands) -> Option<Verdict> {
-    let input = input(policy, request, operands);
+    verdict(&answer(input(policy, request, operands))?, policy)
+}
+
+/// What the bundle says to an input document.
+pub(crate) fn answer(input: Value) -> Option<Value> {
     let mut machine = RegoVM::new();
     machine.set_strict_builtin_errors(true);
     machine.set_execution_timer_config(Some(LIMIT));
     machine.set_max_instructions(MAX_INSTRUCTIONS);
     machine.load_program(program()?);
     machine.set_input(input);
-    verdict(&machine.execute().ok()?, policy)
+    machine.execute().ok()
 }
 
 /// What is asked for.
@@ -61,7 +65,8 @@ pub(crate) struct Request<'a> {
     pub(crate) settled: Vec<usize>,
 }
 
-fn input(policy: &Compiled, request: &Request<'_>, operands: &Operands) -> Value {
+/// The input document of the bundle.
+pub(crate) fn input(policy: &Compiled, request: &Request<'_>, operands: &Operands) -> Value {
     let numbers = policy.atoms.iter().map(|(number, _)| number);
     let judged = numbers.enumerate().filter(|(_, number)| !operands.fixed.contains_key(number));
     let judged = judged.map(|(index, _)| Value::from(index));

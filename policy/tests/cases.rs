@@ -5,39 +5,23 @@
 //! `validUntil`, `obligations`, `duties` and `terms` (all that may have to be done), or `error` with `code`, `rule`, `member` and optional `pointer`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use std::path::Path;
+mod table;
 
 use policy::{Facts, Policy, PolicySource, Scope, Used};
-use serde_json::{Map, Value};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
-const NOW: &str = "2026-06-15T12:00:00Z";
+use serde_json::Value;
+use table::{Case, epoch_ms};
 
 #[test]
 fn all_tables() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    let (mut count, mut failures) = (0, Vec::new());
-    for file in files {
-        let table: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap())
-            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        assert!(table["feature"].is_string(), "{}", file.display());
-        for case in table["cases"].as_array().unwrap() {
-            let mut whole = table.as_object().unwrap().clone();
-            whole.extend(case.as_object().unwrap().clone());
-            count += 1;
-            if let Err(what) = run(&whole) {
-                failures.push(format!("{} / {}: {what}", file.file_name().unwrap().display(), case["name"]));
-            }
-        }
-    }
-    assert!(failures.is_empty(), "{} of {count} cases fail:\n{}", failures.len(), failures.join("\n"));
-    assert!(count > 100, "only {count} cases were found");
+    let cases = table::all();
+    let failures: Vec<String> =
+        cases.iter().filter_map(|case| run(case).err().map(|what| format!("{}: {what}", case.name))).collect();
+    assert!(failures.is_empty(), "{} of {} cases fail:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    assert!(cases.len() > 800, "only {} cases were found", cases.len());
 }
 
-fn run(case: &Map<String, Value>) -> Result<(), String> {
+fn run(table: &Case) -> Result<(), String> {
+    let case = &table.members;
     const KNOWN: &[&str] = &[
         "feature",
         "cases",
@@ -58,19 +42,8 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
     if let Some(other) = case.keys().find(|key| !KNOWN.contains(&key.as_str())) {
         return Err(format!("`{other}` has no meaning in a case"));
     }
-    let source = case.get("source").cloned().unwrap_or_default();
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    let compiled = Policy::compile(&PolicySource {
-        rules: case["policy"].clone(),
-        target: text(&source, "target"),
-        assigner: text(&source, "assigner"),
-        assignee: text(&source, "assignee"),
-        profile: text(&source, "profile"),
-        conflict: text(&source, "conflict"),
-        agreed_at_ms: text(&source, "agreedAt").map(|at| epoch_ms(&at)),
-        areas: source.get("areas").map(|areas| serde_json::from_value(areas.clone()).unwrap()).unwrap_or_default(),
-        any_facts: source.get("anyFacts") == Some(&Value::Bool(true)),
-    });
+    let compiled = Policy::compile(&table.source());
     let policy = match (compiled, case.get("error")) {
         (Ok(policy), None) => policy,
         (Ok(_), Some(_)) => return Err("it compiles".to_owned()),
@@ -90,32 +63,7 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
             };
         }
     };
-    let given = case.get("facts").cloned().unwrap_or_default();
-    let facts = Facts {
-        now_ms: epoch_ms(&text(&given, "now").unwrap_or_else(|| NOW.to_owned())),
-        participant: text(&given, "participant").unwrap_or_else(|| "did:web:consumer.example".to_owned()),
-        claims: given.get("claims").cloned().unwrap_or_default(),
-        purpose: given.get("purpose").map(|list| serde_json::from_value(list.clone()).unwrap()),
-        target: text(&given, "target"),
-        part_of: given.get("partOf").map(|list| serde_json::from_value(list.clone()).unwrap()),
-        asset: given.get("asset").cloned().unwrap_or_default(),
-        operands: given.get("operands").cloned().unwrap_or_default(),
-        duties: given.get("duties").map(|map| serde_json::from_value(map.clone()).unwrap()).unwrap_or_default(),
-        events: given.get("events").map(|list| serde_json::from_value(list.clone()).unwrap()).unwrap_or_default(),
-        consents: given.get("consents").map(|list| serde_json::from_value(list.clone()).unwrap()).unwrap_or_default(),
-        usage: given.get("usage").map(used).unwrap_or_default(),
-        transfers: given.get("transfers").and_then(Value::as_u64),
-        channel: text(&given, "channel"),
-        format: text(&given, "format"),
-    };
-    let scope = match case.get("scope").and_then(Value::as_str).unwrap_or("request") {
-        "catalog" => Scope::Catalog,
-        "negotiation" => Scope::Negotiation,
-        "transfer" => Scope::Transfer,
-        "request" => Scope::Request,
-        other => return Err(format!("no scope {other}")),
-    };
-    let action = case.get("action").and_then(Value::as_str).unwrap_or("use");
+    let (facts, scope, action) = (table.facts(), table.scope(), table.action());
     let decision = policy.decide(scope, action, &facts);
     if Some(decision.allow) != case.get("allow").and_then(Value::as_bool) {
         return Err(format!("allow is {}: {}", decision.allow, decision.refusal_text()));
@@ -160,22 +108,4 @@ fn run(case: &Map<String, Value>) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// What has been used; moments as text.
-fn used(given: &Value) -> Used {
-    let number = |name: &str| given.get(name).and_then(Value::as_u64);
-    let moment = |name: &str| given.get(name).and_then(Value::as_str).map(epoch_ms);
-    Used {
-        count: number("count"),
-        metered_ms: number("meteredMs"),
-        volume_bytes: number("volumeBytes"),
-        first_use_ms: moment("firstUse"),
-        last_use_ms: moment("lastUse"),
-    }
-}
-
-fn epoch_ms(text: &str) -> i64 {
-    let instant = OffsetDateTime::parse(text, &Rfc3339).unwrap_or_else(|error| panic!("{text}: {error}"));
-    i64::try_from(instant.unix_timestamp_nanos() / 1_000_000).unwrap()
 }

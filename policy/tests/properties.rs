@@ -1,7 +1,7 @@
 //! What holds for every policy, every party and every moment.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use policy::{Facts, Policy, PolicySource, Scope};
+use policy::{Facts, Policy, PolicySource, Scope, Used};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -54,7 +54,39 @@ fn constraint() -> impl Strategy<Value = Value> {
         });
     let weekday = (proptest::sample::select(&["eq", "isAnyOf", "isNoneOf", "gteq"][..]), 0..7_i64)
         .prop_map(|(operator, day)| json!({"leftOperand": "dayOfWeek", "operator": operator, "rightOperand": day}));
-    prop_oneof![2 => hours, 1 => weekday, 4 => time, 1 => day, 1 => after, 2 => set, 1 => place, 1 => party, 1 => number]
+    let ordering = || proptest::sample::select(&["lt", "lteq", "gt", "gteq", "eq", "neq"][..]);
+    let number = prop_oneof![
+        1 => number,
+        2 => (proptest::sample::select(&["count", "volume"][..]), ordering(), 0..5_i64)
+            .prop_map(|(left, operator, right)| json!({"leftOperand": left, "operator": operator, "rightOperand": right})),
+        1 => (ordering(), 0..5_i64).prop_map(|(operator, right)| {
+            json!({"leftOperand": "count", "unit": "transfer", "operator": operator, "rightOperand": right})
+        }),
+        2 => (
+            proptest::sample::select(&["meteredTime", "elapsedTime", "timeInterval", "delayPeriod"][..]),
+            ordering(),
+            0..10_i64
+        )
+            .prop_map(|(left, operator, minutes)| {
+                json!({"leftOperand": left, "operator": operator, "rightOperand": format!("PT{minutes}M")})
+            }),
+    ];
+    let party = prop_oneof![
+        2 => party,
+        1 => (
+            proptest::sample::select(&["event", "consent"][..]),
+            proptest::sample::select(&["eq", "neq", "isAnyOf", "isNoneOf", "isAllOf"][..]),
+            proptest::collection::vec("[abc]", 1..3)
+        )
+            .prop_map(|(left, operator, right)| json!({"leftOperand": left, "operator": operator, "rightOperand": right})),
+        1 => (
+            proptest::sample::select(&["deliveryChannel", "fileFormat"][..]),
+            proptest::sample::select(&["eq", "neq", "isAnyOf", "isNoneOf"][..]),
+            "[abc]"
+        )
+            .prop_map(|(left, operator, right)| json!({"leftOperand": left, "operator": operator, "rightOperand": right})),
+    ];
+    prop_oneof![2 => hours, 1 => weekday, 4 => time, 1 => day, 1 => after, 2 => set, 1 => place, 2 => party, 3 => number]
 }
 
 fn condition() -> impl Strategy<Value = Value> {
@@ -114,10 +146,42 @@ fn claims() -> impl Strategy<Value = Value> {
     })
 }
 
+/// What has been used; where it is the first use, no moment of an earlier one is known.
+fn used() -> impl Strategy<Value = Used> {
+    let number = || proptest::option::of(0..5_u64);
+    let metered = proptest::option::of((0..10_u64).prop_map(|minutes| minutes * 60_000));
+    (number(), metered, number(), proptest::option::of(clock()), proptest::option::of(clock())).prop_map(
+        |(count, metered_ms, volume_bytes, first_use_ms, last_use_ms)| Used {
+            count,
+            metered_ms,
+            volume_bytes,
+            first_use_ms: first_use_ms.filter(|_| count != Some(1)),
+            last_use_ms: last_use_ms.filter(|_| count != Some(1)),
+        },
+    )
+}
+
 fn facts() -> impl Strategy<Value = Facts> {
     let purpose = proptest::option::of(proptest::collection::vec("[abc]", 0..3));
-    (clock(), proptest::sample::select(&["did:web:a", "did:web:b"][..]), claims(), purpose)
-        .prop_map(|(now_ms, participant, claims, purpose)| Facts { claims, purpose, ..Facts::new(now_ms, participant) })
+    let set = || proptest::collection::btree_set("[abc]", 0..3);
+    let name = || proptest::option::of("[abc]");
+    (
+        (clock(), proptest::sample::select(&["did:web:a", "did:web:b"][..]), claims(), purpose),
+        (used(), proptest::option::of(0..5_u64), set(), set(), name(), name()),
+    )
+        .prop_map(
+            |((now_ms, participant, claims, purpose), (usage, transfers, events, consents, channel, format))| Facts {
+                claims,
+                purpose,
+                usage,
+                transfers,
+                events,
+                consents,
+                channel,
+                format,
+                ..Facts::new(now_ms, participant)
+            },
+        )
 }
 
 fn scope() -> impl Strategy<Value = Scope> {
@@ -211,6 +275,43 @@ proptest! {
             more.rules["permission"].as_array_mut().unwrap().push(extra);
             prop_assert!(!compile(&more).decide(Scope::Request, "use", &facts).allow);
         }
+    }
+
+    #[test]
+    fn adding_constraints_to_permissions_never_opens(
+        source in source(), extra in condition(), facts in facts(), scope in scope(), action in action(),
+    ) {
+        let mut narrower = source.clone();
+        for permission in narrower.rules["permission"].as_array_mut().unwrap() {
+            permission["constraint"].as_array_mut().unwrap().push(extra.clone());
+        }
+        let (wide, narrow) = (compile(&source), compile(&narrower));
+        prop_assert!(!narrow.decide(scope, action, &facts).allow || wide.decide(scope, action, &facts).allow);
+    }
+
+    /// Nobody counts, measures or tells the transfer: that may close, but opens nothing.
+    #[test]
+    fn what_nobody_counts_never_opens(source in source(), facts in facts(), scope in scope(), action in action()) {
+        let policy = compile(&source);
+        let less = Facts { usage: Used::default(), transfers: None, channel: None, format: None, ..facts.clone() };
+        prop_assert!(!policy.decide(scope, action, &less).allow || policy.decide(scope, action, &facts).allow);
+    }
+
+    /// What is used closes nothing before the agreement, and neither does what is in force.
+    #[test]
+    fn the_future_is_no_reason_to_refuse_an_offer(source in source(), facts in facts(), other in facts()) {
+        let policy = compile(&source);
+        let later = Facts {
+            usage: other.usage,
+            transfers: other.transfers,
+            events: other.events,
+            consents: other.consents,
+            channel: other.channel,
+            format: other.format,
+            ..facts.clone()
+        };
+        let decide = |facts: &Facts| policy.decide(Scope::Negotiation, "use", facts);
+        prop_assert_eq!(decide(&facts).allow, decide(&later).allow);
     }
 
     /// Taking a claim away may close, but opens nothing.
