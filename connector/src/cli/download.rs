@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, RANGE};
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, RANGE, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -27,6 +27,10 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const ATTEMPTS: u32 = 3;
 /// Pause before a download is taken up again.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long a sender may take for the digest of any file.
+const LATE_DIGEST: Duration = Duration::from_secs(10);
+/// Bytes that a sender hashes in a second, at the least.
+const HASHED_EACH_SECOND: u64 = 50_000_000;
 /// Bytes read at once from what is there already.
 const BLOCK: usize = 256 * 1024;
 
@@ -75,6 +79,10 @@ pub(super) async fn run(download: Download) -> Outcome<Fetched> {
         let failure = match attempt(&http, &download, &mut sink, &progress).await {
             Ok(announced) => {
                 progress.finish_and_clear();
+                let announced = match announced {
+                    Some(announced) => Some(announced),
+                    None => ask_for_digest(&http, &download, &sink).await,
+                };
                 return sink.finish(announced).await;
             }
             Err(Cut::Refused(failure)) => return Err(failure),
@@ -133,6 +141,31 @@ async fn attempt(
             Ok(None) => return Ok(announced),
             Err(error) => return Err(Cut::Lost(lost(error))),
         }
+    }
+}
+
+/// The digest of what has arrived, of a sender that did not know it at the beginning: a large file is hashed while it is sent.
+/// `Retry-After` says that the sender is at it.
+async fn ask_for_digest(http: &reqwest::Client, download: &Download, sink: &Sink) -> Option<[u8; 32]> {
+    // Without a version it may be the digest of something else.
+    let wanted = sink.version.as_ref()?;
+    let patience = LATE_DIGEST + Duration::from_secs(sink.length / HASHED_EACH_SECOND);
+    let begun = tokio::time::Instant::now();
+    loop {
+        let mut request = http.head(download.url.clone()).header("want-repr-digest", "sha-256=10");
+        if let Some(token) = &download.token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        let response = request.send().await.ok().filter(|response| response.status().is_success())?;
+        let headers = response.headers();
+        if version(headers).as_ref() != Some(wanted) {
+            return None;
+        }
+        let found = digest(headers);
+        if found.is_some() || !headers.contains_key(RETRY_AFTER) || begun.elapsed() > patience {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

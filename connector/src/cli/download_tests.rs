@@ -159,3 +159,23 @@ fn digests_in_both_headers() {
         assert_eq!(digest(&headers), found.then_some(hash), "{name}: {value}");
     }
 }
+
+#[tokio::test]
+async fn a_digest_that_is_known_late_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("a.csv");
+    let etag = ("ETag", "\"1\"".to_owned());
+    let later = answer("200 OK", &[etag.clone(), ("Retry-After", "1".into())], DATA.len(), b"");
+    let known = answer("200 OK", &[etag.clone(), ("Repr-Digest", sha256(DATA))], DATA.len(), b"");
+    let (url, requests) = server(vec![whole(std::slice::from_ref(&etag)), later, known]).await;
+    assert!(fetch(url, &output).await.unwrap().verified);
+    let requests = requests.lock().await;
+    assert!(requests[2].starts_with("head ") && requests[2].contains("want-repr-digest: sha-256"), "{}", requests[2]);
+    let wrong = answer("200 OK", &[etag.clone(), ("Repr-Digest", sha256(b"other"))], DATA.len(), b"");
+    let (url, _) = server(vec![whole(std::slice::from_ref(&etag)), wrong]).await;
+    let failure = fetch(url, &folder.path().join("b.csv")).await.unwrap_err();
+    assert!(failure.to_string().contains("damaged"), "{failure}");
+    let another = answer("200 OK", &[("ETag", "\"2\"".into()), ("Repr-Digest", sha256(b"other"))], DATA.len(), b"");
+    let (url, _) = server(vec![whole(&[etag]), another]).await;
+    assert!(!fetch(url, &folder.path().join("c.csv")).await.unwrap().verified, "that is another version's");
+}
