@@ -32,7 +32,12 @@ async fn push(world: &World, process: &str, root: &str, path: &str, standing: bo
 }
 
 async fn completed(world: &World, process: &str) {
-    world.control.wait(|seen| seen.target == format!("/transfers/{process}/dataflow/completed")).await;
+    let begin = Instant::now();
+    let target = format!("/transfers/{process}/dataflow/completed");
+    while !world.control.all().iter().any(|seen| seen.target == target) {
+        assert!(begin.elapsed() < Duration::from_secs(60), "not completed: {:?}", world.control.all().last());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn inbox(world: &World, process: &str) -> PathBuf {
@@ -112,15 +117,15 @@ async fn files_keep_their_names_and_both_sides_are_told_of_the_end() {
 #[actix_web::test]
 async fn a_push_that_was_cut_goes_on_where_it_was_cut() {
     let (provider, mut consumer) = (World::new("").await, World::new("").await);
-    let bytes: Vec<u8> = (0..20_000_000_u32).map(|number| (number % 253) as u8).collect();
+    let bytes: Vec<u8> = (0..8_000_000_u32).map(|number| (number % 253) as u8).collect();
     write(&provider.shared(), "large.bin", &bytes);
     let (_, address) = prepare(&consumer, "tp-1").await;
-    let (port, passed) = relay(consumer.public.trim_start_matches("http://"), 12_000_000).await;
+    let (port, passed) = relay(consumer.public.trim_start_matches("http://"), 5_000_000).await;
     push(&provider, "tp-1", "shared", "large.bin", false, by_way_of(&address, &consumer.public, port)).await;
     completed(&provider, "tp-1").await;
     assert_eq!(std::fs::read(inbox(&consumer, "tp-1").join("large.bin")).unwrap(), bytes);
     let passed = passed.load(Ordering::Relaxed);
-    assert!(passed < 28_000_000, "not all of it was sent again: {passed}");
+    assert!(passed < 11_500_000, "not all of it was sent again: {passed}");
     // The same when it is the receiver that ends in between, as by a power failure.
     let (_, address) = prepare(&consumer, "tp-2").await;
     let (port, passed) = relay(consumer.public.trim_start_matches("http://"), u64::MAX).await;

@@ -48,9 +48,9 @@ impl Digests {
         }
     }
 
-    /// Computes the digest of a version that is not known, before anything else happens.
+    /// Computes the digest of a version that is not known, before anything else happens. It is not marked as being computed:
+    /// whoever waits for it may go away.
     pub(crate) async fn compute(&self, version: &Version, file: &dyn OpenFile) -> Option<[u8; 32]> {
-        self.begin(version);
         let digest = file.sha256().await;
         self.end(version, digest)
     }

@@ -231,6 +231,10 @@ impl FileSource {
         };
         describe(&mut response, &etag, modified, digest);
         let out = response.headers_mut();
+        if digest.is_none() && !whole_is_read && wants_digest(headers) {
+            // It is being computed.
+            insert(out, header::RETRY_AFTER, "1");
+        }
         if status == StatusCode::PARTIAL_CONTENT {
             insert(out, header::CONTENT_RANGE, &format!("bytes {first}-{}/{size}", first + length - 1));
         }

@@ -52,13 +52,23 @@ pub(super) struct Arrival {
     pub(super) hasher: Sha256,
     /// In bytes.
     pub(super) length: u64,
+    failed: bool,
 }
 
 impl Arrival {
     pub(super) async fn write(&mut self, chunk: Bytes) -> Result<(), Problem> {
+        if let Err(error) = self.upload.write(chunk.clone()).await {
+            self.failed = true;
+            return Err(Problem::internal(&error));
+        }
         self.hasher.update(&chunk);
         self.length += chunk.len() as u64;
-        self.upload.write(chunk).await.map_err(|error| Problem::internal(&error))
+        Ok(())
+    }
+
+    /// Whether it can go on from here.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.failed && self.upload.is_sound()
     }
 }
 
@@ -120,7 +130,7 @@ impl Inbox {
     ) -> Result<Arrival, Problem> {
         let upload = self.store.create(&join(folder, file), key, size).await;
         let upload = upload.map_err(|error| Problem::internal(&error))?;
-        Ok(Arrival { upload, hasher: Sha256::new(), length: 0 })
+        Ok(Arrival { upload, hasher: Sha256::new(), length: 0, failed: false })
     }
 
     /// What an earlier run of this program left of a file.
@@ -131,7 +141,7 @@ impl Inbox {
             return Ok(None);
         };
         let (hasher, length) = hash(there, Sha256::new()).await.map_err(internal)?;
-        Ok(Some(Arrival { upload: writer, hasher, length }))
+        Ok(Some(Arrival { upload: writer, hasher, length, failed: false }))
     }
 
     /// The place of a file that is arriving. Others of the same process that nobody sends any more are thrown away.
@@ -170,11 +180,14 @@ impl Inbox {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(upload);
     }
 
-    /// How many files of a process are there.
-    pub(super) async fn count(&self, folder: &str) -> Result<u64, Problem> {
-        if let Some(count) = self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(folder) {
-            return Ok(*count);
-        }
+    /// Whether fewer than `most` files of a process are there. A file that was replaced counts once more until all are counted
+    /// anew, which happens when there seems to be no room.
+    pub(super) async fn has_room(&self, folder: &str, most: u64) -> Result<bool, Problem> {
+        let counted = self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(folder).copied();
+        Ok(counted.is_some_and(|count| count < most) || self.count(folder).await? < most)
+    }
+
+    async fn count(&self, folder: &str) -> Result<u64, Problem> {
         let count = match stores::walk(self.store.as_ref(), folder).await {
             Ok(found) => found.len() as u64,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::Unsupported) => 0,

@@ -128,7 +128,7 @@ impl Asked<'_> {
         let upload = self.upload(file)?;
         let slot = self.plane.inbox.slot(&upload).await;
         let mut place = tokio::time::timeout(WAIT, slot.lock()).await.map_err(|_| in_progress())?;
-        if place.is_none() {
+        if !place.as_ref().is_some_and(Arrival::is_sound) {
             *place = self.plane.inbox.take_up(&upload).await?;
         }
         let length = place.as_ref().map_or(0, |arrival| arrival.length);
@@ -146,7 +146,7 @@ impl Asked<'_> {
         let upload = self.upload(file)?;
         let slot = self.plane.inbox.slot(&upload).await;
         let mut place = tokio::time::timeout(WAIT, slot.lock()).await.map_err(|_| in_progress())?;
-        if place.is_none() && piece.first > 0 {
+        if piece.first > 0 && !place.as_ref().is_some_and(Arrival::is_sound) {
             *place = self.plane.inbox.take_up(&upload).await?;
         }
         if piece.first == 0 && !piece.closes {
@@ -213,7 +213,7 @@ impl Asked<'_> {
 
     async fn has_room(&self) -> Result<(), Problem> {
         let most = self.plane.config.limits.inbox_max_files;
-        if self.plane.inbox.count(self.folder).await? < most {
+        if self.plane.inbox.has_room(self.folder, most).await? {
             return Ok(());
         }
         let detail = format!("the inbox takes {most} files for one transfer");

@@ -80,7 +80,7 @@ impl FileStore for Folder {
                 dir.create_dir_all(&folder)?;
             }
             let file = dir.open_with(&part, OpenOptions::new().write(true).create(true).truncate(true))?;
-            Ok(Arriving { dir: Arc::new(dir.try_clone()?), file: file.into_std().into(), part, path })
+            Ok(Arriving { dir: Arc::new(dir.try_clone()?), file: file.into_std().into(), part, path, writing: false })
         });
         Ok(Box::new(opened.await?))
     }
@@ -91,7 +91,7 @@ impl FileStore for Folder {
             let file = dir.open_with(&part, OpenOptions::new().read(true).append(true))?.into_std();
             let length = file.metadata()?.len();
             let stream = chunks(Arc::new(file.try_clone()?), 0, length);
-            Ok((Arriving { dir: Arc::new(dir.try_clone()?), file: file.into(), part, path }, stream))
+            Ok((Arriving { dir: Arc::new(dir.try_clone()?), file: file.into(), part, path, writing: false }, stream))
         });
         match opened.await {
             Ok((arriving, stream)) => Ok(Some((Box::new(arriving), stream))),
@@ -228,12 +228,21 @@ struct Arriving {
     file: tokio::fs::File,
     part: String,
     path: String,
+    /// A write has begun and not ended.
+    writing: bool,
 }
 
 #[async_trait]
 impl Upload for Arriving {
     async fn write(&mut self, chunk: Bytes) -> io::Result<()> {
-        self.file.write_all(&chunk).await
+        self.writing = true;
+        self.file.write_all(&chunk).await?;
+        self.writing = false;
+        Ok(())
+    }
+
+    fn is_sound(&self) -> bool {
+        !self.writing
     }
 
     async fn commit(mut self: Box<Self>) -> io::Result<()> {

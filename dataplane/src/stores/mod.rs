@@ -117,6 +117,11 @@ pub(crate) trait Upload: Send {
     /// The store does not take it.
     async fn write(&mut self, chunk: Bytes) -> io::Result<()>;
 
+    /// Whether what has arrived is exactly what was written. A write that nobody waited for to its end may have left a part of it.
+    fn is_sound(&self) -> bool {
+        true
+    }
+
     /// Gives the complete file its name, durably; a file that had it before is replaced as a whole.
     ///
     /// # Errors

@@ -207,7 +207,7 @@ impl FileStore for Sftp {
         session.make_folders(split(path).0).await?;
         let part = part::path(path, key);
         let file = session.sftp.create(session.full(&part)).await.map_err(failure)?;
-        Ok(Box::new(Arriving { session, file, part, path: path.to_owned() }))
+        Ok(Box::new(Arriving { session, file, part, path: path.to_owned(), writing: false }))
     }
 
     async fn take_up(&self, path: &str, key: &str) -> io::Result<Option<(Box<dyn Upload>, ByteStream)>> {
@@ -222,7 +222,7 @@ impl FileStore for Sftp {
         let there = read(Arc::clone(&session), full.clone(), 0, length);
         let mut file = session.sftp.open_with_flags(full, OpenFlags::WRITE).await.map_err(failure)?;
         file.seek(SeekFrom::Start(length)).await?;
-        Ok(Some((Box::new(Arriving { session, file, part, path: path.to_owned() }), there)))
+        Ok(Some((Box::new(Arriving { session, file, part, path: path.to_owned(), writing: false }), there)))
     }
 }
 
@@ -289,12 +289,21 @@ struct Arriving {
     file: fs::File,
     part: String,
     path: String,
+    /// A write has begun and not ended.
+    writing: bool,
 }
 
 #[async_trait]
 impl Upload for Arriving {
     async fn write(&mut self, chunk: Bytes) -> io::Result<()> {
-        self.file.write_all(&chunk).await
+        self.writing = true;
+        self.file.write_all(&chunk).await?;
+        self.writing = false;
+        Ok(())
+    }
+
+    fn is_sound(&self) -> bool {
+        !self.writing
     }
 
     async fn commit(mut self: Box<Self>) -> io::Result<()> {

@@ -195,7 +195,7 @@ fn begin(range: &str) -> Option<u64> {
 
 /// Leaves out the first `skip` bytes of a body and gives `length` of what follows.
 fn exactly(body: Incoming, skip: u64, length: u64, timeouts: Timeouts) -> ByteStream {
-    stream::try_unfold((body, skip, length), move |(mut body, mut skip, left)| async move {
+    stream::try_unfold((body, skip, length), move |(mut body, mut skip, mut left)| async move {
         while left > 0 {
             let frame = tokio::time::timeout(timeouts.idle, body.frame()).await;
             let frame = frame.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
@@ -208,7 +208,7 @@ fn exactly(body: Incoming, skip: u64, length: u64, timeouts: Timeouts) -> ByteSt
             skip -= skipped as u64;
             data.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             if !data.is_empty() {
-                let left = left - data.len() as u64;
+                left -= data.len() as u64;
                 return Ok(Some((data, (body, skip, left))));
             }
         }
@@ -226,7 +226,7 @@ struct Sending {
 }
 
 impl Sending {
-    async fn pass(&mut self, chunk: Option<Bytes>) -> io::Result<()> {
+    async fn pass(&self, chunk: Option<Bytes>) -> io::Result<()> {
         let Some(chunk) = chunk else { return Ok(()) };
         if self.sender.send(Ok(chunk)).await.is_ok() {
             return Ok(());
@@ -238,8 +238,10 @@ impl Sending {
 #[async_trait]
 impl Upload for Sending {
     async fn write(&mut self, chunk: Bytes) -> io::Result<()> {
-        let held = self.held.replace(chunk);
-        self.pass(held).await
+        // Held until it was passed on: nobody may wait for that.
+        self.pass(self.held.clone()).await?;
+        self.held = Some(chunk);
+        Ok(())
     }
 
     async fn commit(mut self: Box<Self>) -> io::Result<()> {
