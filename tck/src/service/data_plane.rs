@@ -118,6 +118,12 @@ impl DataPlane {
         &self.id
     }
 
+    /// The folder that it keeps everything in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where our own readers read partners' data.
     pub fn local(&self) -> String {
         url(self.local)
