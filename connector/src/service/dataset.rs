@@ -10,8 +10,6 @@ use super::{ServiceError, ServiceResult};
 
 /// The format of a distribution that a consumer pulls over HTTP.
 pub(crate) const HTTP_PULL: &str = "HttpData-PULL";
-/// How the format of a distribution ends that a provider pushes.
-const PUSH: &str = "PUSH";
 
 /// Longest text for people, in bytes.
 pub(crate) const MAX_TEXT_BYTES: usize = 8 * 1024;

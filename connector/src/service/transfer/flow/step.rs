@@ -81,11 +81,9 @@ pub(crate) async fn flow_step(app: &App, row: &Model) -> ServiceResult<Option<Fl
 
 /// The plan, and for the provider's plane whether we can say who comes for a new token of the flow.
 fn metadata(app: &App, row: &Model, plan: &policy_plan::EnforcementPlan) -> ServiceResult<Value> {
-    let mut metadata = json!({"plan": policy_plan::sign(plan, &app.signer).map_err(ServiceError::internal)?});
-    if role(row) == Role::Provider && !is_push(row) && can_be_verified(app, &row.counter_party) {
-        metadata["renewal"] = json!(true);
-    }
-    Ok(metadata)
+    let plan = policy_plan::sign(plan, &app.signer).map_err(ServiceError::internal)?;
+    let renewable = role(row) == Role::Provider && !is_push(row) && can_be_verified(app, &row.counter_party);
+    Ok(if renewable { json!({"plan": plan, "renewal": true}) } else { json!({"plan": plan}) })
 }
 
 /// The same for every attempt at one signal, also after a restart: a plane whose answer was lost knows it again and gives
