@@ -8,7 +8,7 @@ use actix_web::{App, HttpServer, web};
 use time::OffsetDateTime;
 
 use crate::cli::ServeArgs;
-use crate::http::{Served, configure};
+use crate::http::{Served, Subscriptions, configure, tell};
 use crate::source::{Live, Source, World};
 use crate::store::LoadError;
 
@@ -65,7 +65,9 @@ pub async fn run(args: ServeArgs) -> Result<(), ServeError> {
     let served = web::Data::new(Served {
         source: Source::new(world, live, OffsetDateTime::now_utc()),
         authorization: args.require_authorization.as_ref().map(|token| format!("Bearer {token}")),
+        subscriptions: Subscriptions::default(),
     });
+    let telling = served.clone();
     let listen = |source| ServeError::Listen { address: args.listen, source };
     let server = HttpServer::new(move || App::new().app_data(served.clone()).configure(configure))
         .workers(2)
@@ -74,6 +76,7 @@ pub async fn run(args: ServeArgs) -> Result<(), ServeError> {
         .map_err(listen)?;
     let addresses: Vec<String> = server.addrs().iter().map(ToString::to_string).collect();
     println!("ngsi-ld-source: {count} entities at http://{}/ngsi-ld/v1/entities", addresses.join(", http://"));
+    actix_web::rt::spawn(tell(telling));
     let running = server.run();
     if let Some(path) = &args.port_file {
         write_port_file(path, &addresses).map_err(|source| ServeError::PortFile { path: path.clone(), source })?;

@@ -260,7 +260,7 @@ async fn tenants_and_errors() {
         ("/entities?type=A&geometryProperty=location", 400, "BadRequestData"),
         ("/entities/urn:ngsi-ld:None", 404, "ResourceNotFound"),
         ("/entities/urn:ngsi-ld:Bridge:1?attrs=height", 404, "ResourceNotFound"),
-        ("/subscriptions", 404, "ResourceNotFound"),
+        ("/csourceRegistrations", 404, "ResourceNotFound"),
     ] {
         let answer = get(&running, path, &[("accept", "application/ld+json")]).await;
         assert_eq!(answer.status, status, "{path}");
@@ -306,4 +306,33 @@ async fn live_values_change() {
         assert!(begun.elapsed() < Duration::from_secs(15), "the value did not change");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test]
+async fn subscribers_are_told_of_changes_until_they_end() {
+    let running = start(&["--live", "1"]);
+    let client = reqwest::Client::new();
+    let receiver = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let body = json!({"type": "Subscription", "entities": [{"type": "AirQualityObserved"}], "watchedAttributes": ["no2"],
+        "notification": {"attributes": ["no2"], "endpoint": {"uri": format!("http://{}/in", receiver.local_addr().unwrap())}}});
+    let url = format!("{}/subscriptions", running.root);
+    let made = client.post(&url).json(&body).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let one =
+        format!("{}{}", running.root.trim_end_matches("/ngsi-ld/v1"), made.headers()["location"].to_str().unwrap());
+    let (mut socket, _) = tokio::time::timeout(Duration::from_secs(20), receiver.accept()).await.unwrap().unwrap();
+    let (mut text, mut buffer) = (String::new(), [0; 4096]);
+    while !text.contains("urn:ngsi-ld:AirQualityObserved:6") {
+        let read = tokio::io::AsyncReadExt::read(&mut socket, &mut buffer).await.unwrap();
+        assert!(read > 0, "{text}");
+        text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+    assert!(
+        text.starts_with("POST /in ") && text.contains("https://example.org/air.jsonld") && !text.contains("location")
+    );
+    assert_eq!(client.get(&url).send().await.unwrap().json::<Value>().await.unwrap().as_array().unwrap().len(), 1);
+    assert_eq!(client.delete(&one).send().await.unwrap().status(), 204);
+    assert_eq!(client.get(&one).send().await.unwrap().status(), 404);
+    let wrong = json!({"type": "Subscription", "throttling": 5});
+    assert_eq!(client.post(&url).json(&wrong).send().await.unwrap().status(), 422);
 }

@@ -4,12 +4,14 @@ mod answer;
 mod asked;
 mod discovery;
 mod entities;
+mod subscriptions;
 mod temporal;
 
 use actix_web::http::header::{ALLOW, CONTENT_TYPE};
 use actix_web::{HttpResponse, Resource, ResponseError, Route, guard, web};
 
 pub use self::answer::Fault;
+pub use self::subscriptions::{Subscriptions, tell};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::Source;
 
@@ -23,6 +25,8 @@ pub struct Served {
     pub source: Source,
     /// The value that `Authorization` must have, if any.
     pub authorization: Option<String>,
+    /// Who is notified of changes.
+    pub subscriptions: Subscriptions,
 }
 
 /// Registers every resource.
@@ -36,6 +40,14 @@ pub fn configure(service: &mut web::ServiceConfig) {
             .service(resource("/temporal/entities", "GET, HEAD", read().to(temporal::query)))
             .service(resource("/temporal/entities/{id}", "GET, HEAD", read().to(temporal::retrieve)))
             .service(resource("/temporal/entityOperations/query", "POST", web::post().to(temporal::query_by_body)))
+            .service(
+                resource("/subscriptions", "GET, POST", web::get().to(subscriptions::list))
+                    .route(web::post().to(subscriptions::create)),
+            )
+            .service(
+                resource("/subscriptions/{id}", "GET, DELETE", web::get().to(subscriptions::retrieve))
+                    .route(web::delete().to(subscriptions::remove)),
+            )
             .service(resource("/types", "GET, HEAD", read().to(discovery::types)))
             .service(resource("/types/{type}", "GET, HEAD", read().to(discovery::one_type)))
             .service(resource("/attributes", "GET, HEAD", read().to(discovery::attributes)))
@@ -60,6 +72,7 @@ async fn health() -> HttpResponse {
 }
 
 async fn nothing_here() -> Result<HttpResponse, Fault> {
-    let detail = "this test source serves entities, temporal entities, types and attributes, for reading only";
+    let detail =
+        "this test source serves entities, temporal entities, types and attributes for reading, and subscriptions";
     Err(Problem::new(ProblemKind::ResourceNotFound, detail).into())
 }
