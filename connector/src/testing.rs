@@ -17,7 +17,7 @@ use crate::service::monitor::Pokes;
 use crate::service::partner::Addresses;
 use crate::service::plane_tokens::PlaneTokens;
 use crate::service::site::SiteModules;
-use crate::store::{Store, now_ms, secrets};
+use crate::store::{DEFAULT_CONTEXT, Store, now_ms, secrets, transfer};
 
 /// The folder must be kept as long as the installation is used.
 pub(crate) async fn app() -> (TempDir, Arc<App>) {
@@ -74,4 +74,45 @@ pub(crate) async fn app_with(settings: &str, root: &str) -> (TempDir, Arc<App>) 
         config,
     };
     (folder, Arc::new(app))
+}
+
+/// A transfer with a counter-party that is in this state, under an agreement of its own.
+pub(crate) fn transfer_row(id: &str, role: &str, state: &str) -> transfer::Model {
+    transfer::Model {
+        id: id.to_owned(),
+        context: DEFAULT_CONTEXT.to_owned(),
+        role: role.to_owned(),
+        counter_party: "did:web:them.example".to_owned(),
+        counter_pid: Some(format!("their pid of {id}")),
+        counter_address: "http://127.0.0.1:1".to_owned(),
+        settled: Some(state.to_owned()),
+        owed: None,
+        owed_id: None,
+        suspended_by: None,
+        state: state.to_owned(),
+        agreement_id: format!("agreement of {id}"),
+        dataset_id: "urn:d".to_owned(),
+        format: "HttpData-PULL".to_owned(),
+        decision: "automatic".to_owned(),
+        data_plane_id: None,
+        data_flow_id: None,
+        flow_state: None,
+        flow_target: None,
+        data_address: None,
+        claims: "{}".to_owned(),
+        purpose: "[]".to_owned(),
+        initial_digest: None,
+        last_taken: None,
+        termination: None,
+        held_for: None,
+        ordinal: None,
+        error: None,
+        attempts: 0,
+        owed_since: 0,
+        next_attempt_at: 0,
+        lease_owner: None,
+        lease_until: 0,
+        created_at: 0,
+        updated_at: 0,
+    }
 }

@@ -100,6 +100,9 @@ fn decide(
     // Nobody can tell when the operator's own rules change their mind.
     let site = app.site.are_there().then(|| now_ms().saturating_add(SITE_MS));
     let next_at = judged.decision.valid_until_ms.into_iter().chain(known.next_change(policy)).chain(site).min();
+    // A decision that could not be taken is not valid for a moment; it is tried again, but not at once.
+    let now = judged.facts.now_ms;
+    let next_at = next_at.map(|at| if at > now { at } else { now.saturating_add(AGAIN_MS) });
     let step = match (row.state.as_str(), judged.refusal()) {
         ("STARTED", Some(why)) => Some(Step::Hold(ServiceError { code: DENIES, ..why }, Some(Box::new(judged)))),
         ("SUSPENDED", None) => Some(Step::Resume),

@@ -18,6 +18,10 @@ async fn participant() -> Participant {
 
 /// A dataset and a concluded agreement about it.
 async fn agreed(app: &Arc<App>) {
+    agreed_on(app, json!([{"action": "use"}])).await;
+}
+
+async fn agreed_on(app: &Arc<App>, permission: Value) {
     let now = now_ms();
     let body = json!({
         "distributions": [{"format": "HttpData-PULL"}],
@@ -35,7 +39,7 @@ async fn agreed(app: &Arc<App>) {
     };
     let text = json!({
         "@id": "urn:agreement", "@type": "Agreement", "target": "urn:ds", "assigner": app.participant,
-        "assignee": CONSUMER, "timestamp": "2026-01-01T00:00:00Z", "permission": [{"action": "use"}],
+        "assignee": CONSUMER, "timestamp": "2026-01-01T00:00:00Z", "permission": permission,
     });
     let agreement = agreement::Model {
         id: "urn:agreement".into(),
@@ -104,6 +108,7 @@ async fn transfer(app: &Arc<App>, our_role: &str, settled: &str, owed: Option<Tr
     let mut row = blank(app, our_role, "urn:uuid:ours".into(), CONSUMER, "http://127.0.0.1:1/dsp");
     row.counter_pid = Some("urn:uuid:theirs".into());
     row.format = "HttpData-PULL".into();
+    row.agreement_id = "urn:agreement".into();
     row.settled = Some(settled.into());
     row.state = settled.into();
     row.suspended_by = (settled == "SUSPENDED").then(|| "both".to_owned());
@@ -137,6 +142,7 @@ async fn incoming(app: &Arc<App>, kind: &str) -> ServiceResult<()> {
 async fn when_both_suspend_at_once_either_side_may_resume() {
     for our_role in ["consumer", "provider"] {
         let (_folder, app) = crate::testing::app().await;
+        agreed(&app).await;
         transfer(&app, our_role, "STARTED", Some(TransferMessage::Suspension)).await;
         incoming(&app, "TransferSuspensionMessage").await.unwrap();
         let row = now(&app).await;
@@ -159,6 +165,19 @@ async fn a_suspension_of_ours_alone_is_lifted_by_us_alone() {
 }
 
 #[tokio::test]
+async fn a_consumer_resumes_only_what_the_agreement_still_admits() {
+    let (_folder, app) = crate::testing::app().await;
+    let over = json!([{"leftOperand": "dateTime", "operator": "lt", "rightOperand": "2026-01-02T00:00:00Z"}]);
+    agreed_on(&app, json!([{"action": "use", "constraint": over}])).await;
+    let mut row = transfer(&app, "provider", "SUSPENDED", None).await;
+    row.suspended_by = Some("consumer".into());
+    app.store.write(|unit| Box::pin(async move { processes::update(unit, row).await })).await.unwrap();
+    let refused = incoming(&app, "TransferStartMessage").await.unwrap_err();
+    assert_eq!((refused.code, refused.kind.status()), ("policy_denied", 400));
+    assert!(refused.fact.is_some() && now(&app).await.state == "SUSPENDED", "and nothing has changed");
+}
+
+#[tokio::test]
 async fn when_both_resume_at_once_the_providers_start_goes_on() {
     let (_folder, app) = crate::testing::app().await;
     transfer(&app, "provider", "SUSPENDED", Some(TransferMessage::Start)).await;
@@ -171,6 +190,7 @@ async fn when_both_resume_at_once_the_providers_start_goes_on() {
 async fn a_resumption_that_overtakes_the_answer_to_our_suspension_is_taken() {
     for (our_role, after) in [("consumer", "STARTED"), ("provider", "STARTING")] {
         let (_folder, app) = crate::testing::app().await;
+        agreed(&app).await;
         transfer(&app, our_role, "STARTED", Some(TransferMessage::Suspension)).await;
         incoming(&app, "TransferStartMessage").await.unwrap();
         let row = now(&app).await;

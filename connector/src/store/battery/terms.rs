@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::running::Which;
+use crate::testing::transfer_row;
 
 battery!(
     what_decisions_rest_on_is_read_by_name,
@@ -62,46 +63,6 @@ fn duty_row(id: &str, agreement: &str, next_at: Option<i64>) -> duty::Model {
         decided_at: None,
         created_at: 1,
         updated_at: 1,
-    }
-}
-
-fn transfer_row(id: &str, role: &str, state: &str, held: bool) -> transfer::Model {
-    transfer::Model {
-        id: id.to_owned(),
-        context: DEFAULT_CONTEXT.to_owned(),
-        role: role.to_owned(),
-        counter_party: "urn:peer".to_owned(),
-        counter_pid: None,
-        counter_address: "http://peer".to_owned(),
-        settled: Some(state.to_owned()),
-        owed: None,
-        owed_id: None,
-        suspended_by: None,
-        state: state.to_owned(),
-        agreement_id: format!("a-{id}"),
-        dataset_id: "d".to_owned(),
-        format: "HttpData-PULL".to_owned(),
-        decision: "automatic".to_owned(),
-        data_plane_id: None,
-        data_flow_id: None,
-        flow_state: None,
-        flow_target: None,
-        data_address: None,
-        claims: "{}".to_owned(),
-        purpose: "[]".to_owned(),
-        initial_digest: None,
-        last_taken: None,
-        termination: None,
-        held_for: held.then(|| "policy_denies".to_owned()),
-        ordinal: None,
-        error: None,
-        attempts: 0,
-        owed_since: 0,
-        next_attempt_at: 0,
-        lease_owner: None,
-        lease_until: 0,
-        created_at: 0,
-        updated_at: 0,
     }
 }
 
@@ -221,7 +182,9 @@ async fn only_what_runs_or_is_held_is_watched(fixture: Fixture) {
                     ("t6", "provider", "STARTED", false),
                     ("t7", "provider", "TERMINATED", true),
                 ] {
-                    processes::insert(unit, transfer_row(id, role, state, held)).await?;
+                    let held_for = held.then(|| "policy_denies".to_owned());
+                    let row = transfer::Model { held_for, ..transfer_row(id, role, state) };
+                    processes::insert(unit, row).await?;
                 }
                 Ok::<_, StoreError>(())
             })
@@ -238,7 +201,10 @@ async fn only_what_runs_or_is_held_is_watched(fixture: Fixture) {
     assert_eq!(watched(Which::All, "").await, ["t1", "t2", "t6"]);
     assert_eq!(watched(Which::All, "t1").await, ["t2", "t6"]);
     assert_eq!(watched(Which::Ids(vec!["t6".to_owned(), "t4".to_owned()]), "").await, ["t6"]);
-    assert_eq!(watched(Which::Agreements(vec!["a-t2".to_owned(), "a-t3".to_owned()]), "").await, ["t2"]);
+    assert_eq!(
+        watched(Which::Agreements(vec!["agreement of t2".to_owned(), "agreement of t3".to_owned()]), "").await,
+        ["t2"]
+    );
 }
 
 async fn places_of_transfers_are_taken_in_order(fixture: Fixture) {
