@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tck::management::{Kind, text};
 use tck::pair::{CONSUMER, Pair, counterpart, read, readable};
+use tck::postgres::Postgres;
 use tck::wait;
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -100,14 +101,24 @@ async fn refused(pair: &Pair, agreement: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_opens_a_dataset_and_its_end_suspends_what_runs() {
-    let pair = Pair::start().await.unwrap();
+    flood(&Pair::start().await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_on_postgresql() {
+    let server = Postgres::start().unwrap();
+    let databases = ["provider", "consumer"].map(|name| Some(server.database(name).unwrap()));
+    flood(&Pair::start_on(databases).await.unwrap()).await;
+}
+
+async fn flood(pair: &Pair) {
     let provider = pair.provider.api();
-    let agreement = agreed(&pair, "gauges", &one("event", "eq", json!(FLOOD))).await;
-    let before = refused(&pair, &agreement).await;
+    let agreement = agreed(pair, "gauges", &one("event", "eq", json!(FLOOD))).await;
+    let before = refused(pair, &agreement).await;
     assert!(before.to_string().contains("event"), "it says what is missing: {before}");
 
     provider.post("/declared-events", json!({"id": FLOOD, "title": "Flood"})).await.unwrap();
-    let running = Running::begin(&pair, &agreement).await;
+    let running = Running::begin(pair, &agreement).await;
     let mut slowest = Duration::ZERO;
     for round in 0..3 {
         let end = Instant::now();
