@@ -267,6 +267,13 @@ impl Telling<'_> {
         let (operator, parts) = match &node.what {
             What::Atom(index) => {
                 return match self.case.policy.atoms.get(*index) {
+                    Some((_, atom)) if self.case.is_granted(node) => ConditionExplanation {
+                        fact: Some(format!(
+                            "{} is taken for granted: only the time after the agreement can tell it",
+                            atom.left.name()
+                        )),
+                        ..self.comparison(atom, Truth::Unknown, decides)
+                    },
                     Some((_, atom)) => self.comparison(atom, truth, decides),
                     None => logical("and", truth, decides, Vec::new()),
                 };

@@ -116,3 +116,15 @@ fn facts_that_are_not_there_are_told_as_such() {
     assert_eq!(first.found.as_deref(), Some(&[][..]));
     assert_eq!(first.fact.as_deref(), Some("membership is not known: no verified claim has it"));
 }
+
+#[test]
+fn an_offer_does_not_claim_what_only_the_future_can_tell() {
+    let rules = json!({"permission": [{"action": "use", "constraint": [
+        {"leftOperand": "count", "operator": "lteq", "rightOperand": 3}]}]});
+    let policy = Policy::compile(&PolicySource { rules, ..PolicySource::default() }).unwrap();
+    let told = policy.explain(Scope::Negotiation, "use", &facts(json!({}))).unwrap();
+    let comparison = json!(told.rules[0].condition.as_ref().unwrap());
+    assert!(told.allow);
+    assert_eq!(comparison["truth"], "unknown");
+    assert_eq!(comparison["fact"], "count is taken for granted: only the time after the agreement can tell it");
+}
