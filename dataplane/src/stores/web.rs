@@ -196,7 +196,10 @@ fn begin(range: &str) -> Option<u64> {
 /// Leaves out the first `skip` bytes of a body and gives `length` of what follows.
 fn exactly(body: Incoming, skip: u64, length: u64, timeouts: Timeouts) -> ByteStream {
     stream::try_unfold((body, skip, length), move |(mut body, mut skip, mut left)| async move {
-        while left > 0 {
+        if left == 0 {
+            return Ok(None);
+        }
+        loop {
             let frame = tokio::time::timeout(timeouts.idle, body.frame()).await;
             let frame = frame.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
             let Some(frame) = frame else {
@@ -212,7 +215,6 @@ fn exactly(body: Incoming, skip: u64, length: u64, timeouts: Timeouts) -> ByteSt
                 return Ok(Some((data, (body, skip, left))));
             }
         }
-        Ok(None)
     })
     .boxed()
 }
