@@ -372,6 +372,14 @@ mod tests {
         reads::<credential_requests::RequestInput>(&example("NewCredentialRequest"));
         reads::<negotiations::NegotiationInput>(&example("NegotiationInput"));
         reads::<transfers::TransferInput>(&example("TransferInput"));
+        reads::<policy_tools::CheckInput>(&example("CheckInput"));
+        reads::<policy_tools::CaseInput>(&example("CaseInput"));
+        reads::<policy_templates::UseInput>(&example("UseInput"));
+        use crate::service::policy_tools as tools;
+        reads::<tools::DiffInput>(&example("DiffInput"));
+        reads::<tools::ExplainInput>(&example("ExplainInput"));
+        reads::<tools::SimulateInput>(&example("SimulateInput"));
+        reads::<tools::Situation>(&example("Situation"));
     }
 
     #[test]

@@ -10,9 +10,10 @@ use super::{Explained, simulate_document, source, told};
 use crate::app::App;
 use crate::service::dataset::bad;
 use crate::service::decide::{Asking, judge, not_understood};
+use crate::service::process::Process;
 use crate::service::registry;
 use crate::service::{ServiceError, ServiceResult, reading};
-use crate::store::{Filter, ListQuery, negotiation, now_ms, policy as policy_row};
+use crate::store::{Filter, ListQuery, negotiation, now_ms, policy as policy_row, transfer};
 
 /// Which policy is meant, and in which situation.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -82,8 +83,11 @@ pub(crate) async fn explain(app: &App, input: ExplainInput) -> ServiceResult<Exp
 async fn of_agreement(app: &App, id: &str, situation: &Situation) -> ServiceResult<Explained> {
     let row = reading::agreement(app, id).await?;
     let policy = app.decisions.compile_agreement(&row.body)?;
-    let process = reading::process::<negotiation::Model>(app, &row.negotiation_id).await?;
-    let claims: Value = serde_json::from_str(&process.claims).unwrap_or_default();
+    let claims = match latest::<transfer::Model>(app, "agreementId", &row.id).await? {
+        Some(process) => Some(process.claims),
+        None => latest::<negotiation::Model>(app, "agreementId", &row.id).await?.map(|process| process.claims),
+    };
+    let claims: Value = claims.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     // The consumer is the partner, or ourselves.
     let consumer = if row.role == "provider" { row.counter_party.as_str() } else { app.participant.as_str() };
     let asking = Asking {
@@ -101,16 +105,21 @@ async fn of_policy(app: &App, id: &str, situation: &Situation) -> ServiceResult<
     };
     let source = situation.about(source(&document(app, id).await?).map_err(not_understood)?)?;
     let policy = Policy::compile(&source).map_err(not_understood)?;
-    let latest = ListQuery {
-        limit: Some(1),
-        sort: Some("-createdAt".to_owned()),
-        filters: vec![Filter { name: "counterPartyId", value: participant.to_owned() }],
-        ..ListQuery::default()
-    };
-    let process = reading::processes::<negotiation::Model>(app, &latest).await?.items.pop();
+    let process = latest::<negotiation::Model>(app, "counterPartyId", participant).await?;
     let claims: Value = process.and_then(|process| serde_json::from_str(&process.claims).ok()).unwrap_or_default();
     let asking = Asking::of(participant, &claims, situation.target.as_deref());
     by_what_is_known(app, &policy, &asking, situation).await
+}
+
+/// The latest process of which this is so.
+async fn latest<P: Process>(app: &App, name: &'static str, value: &str) -> ServiceResult<Option<P>> {
+    let query = ListQuery {
+        limit: Some(1),
+        sort: Some("-createdAt".to_owned()),
+        filters: vec![Filter { name, value: value.to_owned() }],
+        ..ListQuery::default()
+    };
+    Ok(reading::processes::<P>(app, &query).await?.items.pop())
 }
 
 async fn by_what_is_known(

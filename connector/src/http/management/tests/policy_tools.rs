@@ -97,6 +97,60 @@ async fn decisions_are_simulated_and_explained() {
 }
 
 #[actix_web::test]
+async fn an_agreement_is_explained_by_what_is_known() {
+    let api = Api::new().await;
+    let body = json!({
+        "@id": "urn:a", "@type": "Agreement", "target": "urn:d", "assigner": "did:web:us.example",
+        "assignee": "did:web:them.example", "timestamp": "2026-01-01T00:00:00Z", "permission": [{"action": "use", "constraint": [
+            {"leftOperand": "membership", "operator": "eq", "rightOperand": "active"},
+            {"leftOperand": "event", "operator": "eq", "rightOperand": "urn:flood"},
+            {"leftOperand": "purpose", "operator": "eq", "rightOperand": "urn:rescue"}
+        ]}]
+    });
+    let agreement = crate::store::agreement::Model {
+        id: "urn:a".to_owned(),
+        context: api.app.context().to_owned(),
+        role: "provider".to_owned(),
+        negotiation_id: "urn:n".to_owned(),
+        counter_party: "did:web:them.example".to_owned(),
+        counter_address: "http://127.0.0.1:1".to_owned(),
+        dataset_id: "urn:d".to_owned(),
+        body: body.to_string(),
+        purpose: json!(["urn:rescue"]).to_string(),
+        transfer_decision: "automatic".to_owned(),
+        created_at: 1,
+    };
+    let transfer = crate::store::transfer::Model {
+        agreement_id: "urn:a".to_owned(),
+        claims: json!({"membership": "active"}).to_string(),
+        ..crate::testing::transfer_row("urn:t", "provider", "STARTED")
+    };
+    let write = api.app.store.write(move |unit| {
+        Box::pin(async move {
+            crate::store::agreements::insert(unit, agreement).await?;
+            crate::store::processes::insert(unit, transfer).await?;
+            Ok::<_, crate::service::ServiceError>(())
+        })
+    });
+    write.await.unwrap();
+    let asked = json!({"agreementId": "urn:a"});
+    let told = api.post("/policies/explain", asked.clone()).await.expect(200);
+    let truths = |told: &Value| {
+        let parts = told["explanation"]["rules"][0]["condition"]["parts"].as_array().unwrap().clone();
+        parts.iter().map(|part| (part["leftOperand"].clone(), part["truth"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(told["allow"], false, "{told}");
+    assert!(truths(&told).contains(&(json!("event"), json!("false"))), "{told}");
+    assert!(truths(&told).contains(&(json!("membership"), json!("true"))), "{told}");
+    // With the event it is allowed, whether it is thought up or declared.
+    let flood = json!({"agreementId": "urn:a", "situation": {"events": ["urn:flood"]}});
+    assert_eq!(api.post("/policies/explain", flood).await.expect(200)["allow"], true);
+    api.post("/declared-events", json!({"id": "urn:flood", "title": "Flood"})).await.expect(201);
+    let told = api.post("/policies/explain", asked).await.expect(200);
+    assert_eq!((&told["allow"], &told["facts"]["participant"]), (&json!(true), &json!("did:web:them.example")));
+}
+
+#[actix_web::test]
 async fn other_terms_are_tried_on_what_was_decided() {
     let api = Api::new().await;
     let decided = |id: &str, claims: Value, allow: bool| crate::store::decision_record::Model {
