@@ -77,8 +77,8 @@ impl Scene {
 
     /// A property of the data address in the provider's last start message.
     fn property(&self, name: &str) -> String {
-        let messages = self.recorder.exchanges().into_iter().map(|exchange| exchange.request.json());
-        let start = messages.filter(|message| text(message, "@type") == "TransferStartMessage").last().unwrap();
+        let mut messages = self.recorder.exchanges().into_iter().map(|exchange| exchange.request.json());
+        let start = messages.rfind(|message| text(message, "@type") == "TransferStartMessage").unwrap();
         let properties = start["dataAddress"]["endpointProperties"].as_array().unwrap().clone();
         let found = properties.iter().find(|property| text(property, "name") == name);
         text(found.unwrap_or_else(|| panic!("no {name}")), "value").to_owned()
