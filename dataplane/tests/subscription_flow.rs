@@ -115,6 +115,8 @@ impl Scene {
     async fn restart(&mut self) {
         self.world.plane.take().unwrap().kill().await;
         self.world.start().await;
+        // The old connections lead to nobody.
+        self.world.client = support::Http::new();
     }
 }
 
@@ -223,7 +225,7 @@ async fn what_the_broker_has_lost_is_made_anew_after_a_restart() {
     let first = scene.made().pop().unwrap().json();
     lost.store(true, Ordering::SeqCst);
     scene.restart().await;
-    scene.broker.wait(|seen| seen.method == "POST" && scene.made().len() == 2).await;
+    scene.broker.wait(|seen| seen.method == "POST" && scene.made().len() >= 2).await;
     assert_eq!(scene.made().pop().unwrap().json(), first);
 }
 
@@ -341,7 +343,9 @@ async fn what_is_not_admitted_never_reaches_the_broker() {
 
 #[actix_web::test]
 async fn a_dataset_offers_subscriptions_by_their_path_and_a_selection() {
-    for (path, selected) in [("/ngsi-ld/v1/entities", true), ("/ngsi-ld/v1/**", false)] {
+    for (path, selected, code) in
+        [("/ngsi-ld/v1/entities", true, "path_not_admitted"), ("/ngsi-ld/v1/**", false, "subscriptions_not_offered")]
+    {
         let scene = Scene::with("", |plan| {
             plan.admission.paths = vec![path.into()];
             plan.admission.methods = vec!["GET".into(), "POST".into()];
@@ -349,7 +353,7 @@ async fn a_dataset_offers_subscriptions_by_their_path_and_a_selection() {
         })
         .await;
         let reply = scene.ask("POST", "", &scene.wanted()).await;
-        assert_eq!((reply.status, reply.json()["code"].as_str()), (403, Some("subscriptions_not_offered")));
+        assert_eq!((reply.status, reply.json()["code"].as_str()), (403, Some(code)));
         assert!(scene.broker.all().is_empty());
     }
 }

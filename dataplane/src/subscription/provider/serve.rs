@@ -98,7 +98,7 @@ async fn in_background(
 fn offered(flow: &Flow) -> Result<(), Problem> {
     let plan = flow.terms.plan.as_ref().ok_or_else(|| not_offered("the transfer has no plan"))?;
     let path_alone = Admission { methods: vec!["GET".to_owned()], paths: plan.admission.paths.clone(), query: None };
-    path_alone.check("GET", SUBSCRIPTIONS, None).map_err(|_| not_offered("the dataset does not offer subscriptions"))
+    Ok(path_alone.check("GET", SUBSCRIPTIONS, None)?)
 }
 
 /// What `after` and `wait` say: the last number that has arrived, and for how long to wait for more.
