@@ -217,7 +217,8 @@ async fn each_file_that_is_pushed_is_a_use() {
     for name in ["a", "b", "c"] {
         write(&world.shared(), &format!("set/{name}.csv"), b"1,2");
     }
-    let mut plan = world.plan("tp-1", Some(Source::Files { root: "shared".into(), path: "set".into(), standing: false }));
+    let mut plan =
+        world.plan("tp-1", Some(Source::Files { root: "shared".into(), path: "set".into(), standing: false }));
     plan.rules = rule("two uses", at_most(Meter::Count, 2));
     let address = DataAddress::bearer(HTTP_PUSH, &format!("{}/in", sink.url), "SINK-TOKEN", None).encode();
     let (status, body) = world.signal("POST", "/dataflows/start", &world.start_message(&plan, Some(address))).await;
@@ -234,7 +235,8 @@ async fn volume_and_pace_hold_for_pushes() {
     let sink = Played::start(|_| HttpResponse::Created().finish());
     write(&world.shared(), "set/a.bin", &vec![1; 200_000]);
     write(&world.shared(), "set/b.bin", &vec![2; 200_000]);
-    let mut plan = world.plan("tp-1", Some(Source::Files { root: "shared".into(), path: "set".into(), standing: false }));
+    let mut plan =
+        world.plan("tp-1", Some(Source::Files { root: "shared".into(), path: "set".into(), standing: false }));
     plan.rules = rule("so many bytes", at_most(Meter::Volume, 300_000));
     plan.limits = limits(json!({"bytesPerSecond": 200_000}));
     let begin = Instant::now();
@@ -293,7 +295,8 @@ async fn bodies_keep_their_pace_and_their_bytes() {
     let world = World::new("").await;
     let bytes: Vec<u8> = (0..300_000_u32).map(|number| number as u8).collect();
     write(&world.shared(), "large.bin", &bytes);
-    let mut plan = world.plan("tp-1", Some(Source::Files { root: "shared".into(), path: String::new(), standing: false }));
+    let mut plan =
+        world.plan("tp-1", Some(Source::Files { root: "shared".into(), path: String::new(), standing: false }));
     plan.limits = limits(json!({"bytesPerSecond": 200_000}));
     let flow = world.pull(&plan).await;
     let begin = Instant::now();
