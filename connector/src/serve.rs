@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::dcp::{self, DcpServices};
 use crate::fetch::{FetchSettings, Fetcher};
 use crate::http::{self, dsp, listen, management, signaling};
+use crate::service::areas;
 use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
 use crate::service::monitor::{self, Pokes};
@@ -67,13 +68,14 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         .await
         .map_err(|error| ServeError::new("the management token", error))?;
 
+    let areas = areas::open(config.policy.areas.as_deref()).map_err(|error| ServeError::new("policy.areas", error))?;
     let dcp = credentials(&config, &dsp.url, &store).await?;
     let app = Arc::new(App {
         identity: identity(&config, dcp.as_ref())?,
         dcp,
         fetcher: fetcher(&config, false)?,
         internal: fetcher(&config, true)?,
-        decisions: Decisions::default(),
+        decisions: Decisions::new(areas),
         addresses: Addresses::default(),
         signer,
         signaling_token: installation.signaling_token,

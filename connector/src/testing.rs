@@ -1,5 +1,6 @@
 //! An installation for unit tests: a new SQLite database in a folder of its own, nothing listening.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ pub(crate) async fn app_with(settings: &str, root: &str) -> (TempDir, Arc<App>) 
         dcp,
         fetcher: fetcher.clone(),
         internal: fetcher,
-        decisions: Decisions::default(),
+        decisions: Decisions::new(BTreeMap::new()),
         addresses: Addresses::default(),
         signer: PlanSigner::generate().unwrap(),
         signaling_token: installation.signaling_token,

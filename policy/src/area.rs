@@ -108,6 +108,16 @@ pub(crate) fn positions(claim: &Value) -> Option<Vec<Scalar>> {
     (!found.is_empty()).then_some(found)
 }
 
+/// Whether a value can be an area of [`PolicySource::areas`](crate::PolicySource::areas): WKT or GeoJSON as text, or a GeoJSON
+/// geometry; a polygon or several, longitude first.
+///
+/// # Errors
+///
+/// A sentence, when it is not.
+pub fn check_area(value: &Value) -> Result<(), String> {
+    Area::read(value).map(drop)
+}
+
 fn geometry(value: &Value) -> Result<Geometry, String> {
     let not_json = |error: &dyn std::fmt::Display| format!("this is not a GeoJSON geometry: {error}");
     let object = match value {

@@ -56,6 +56,7 @@ mod vocabulary;
 #[path = "../tests/table/mod.rs"]
 mod table;
 
+pub use area::check_area;
 pub use decision::{Decision, DutyReport, Reason};
 pub use duties::DutyTerm;
 pub use error::PolicyError;

@@ -138,6 +138,8 @@ pub struct Transfer {
 pub struct PolicySettings {
     /// How long records of decisions are kept, days.
     pub decision_record_days: u32,
+    /// File of the areas that policies may name.
+    pub areas: Option<PathBuf>,
     /// Folder of the operator's own Rego modules.
     pub site_modules: Option<PathBuf>,
 }
@@ -219,6 +221,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         },
         policy: PolicySettings {
             decision_record_days: reader.number("policy.decision_record_days", 1),
+            areas: reader.path("policy.areas"),
             site_modules: reader.path("policy.site_modules"),
         },
         catalog: Catalog { page_size: reader.number("catalog.page_size", 1) },

@@ -318,6 +318,12 @@ pub const SETTINGS: &[Setting] = &[
         "How long a token for a data flow is valid at most; a transfer that is suspended and resumed gets a new one.",
     ),
     setting(
+        "policy.areas",
+        Kind::Path,
+        None,
+        "GeoJSON file (a FeatureCollection) of areas that policies may name by the `id` of the feature; read at start.",
+    ),
+    setting(
         "policy.decision_record_days",
         Kind::Number,
         Some("90"),

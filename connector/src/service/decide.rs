@@ -3,6 +3,7 @@
 mod facts;
 mod record;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -103,21 +104,28 @@ pub(crate) struct Decisions {
     loaded: moka::sync::Cache<String, Option<Arc<LoadedPolicy>>>,
     access: moka::sync::Cache<(), Arc<Vec<String>>>,
     events: Mutex<Events>,
+    /// Areas that policies may name.
+    areas: BTreeMap<String, Value>,
 }
 
-impl Default for Decisions {
-    fn default() -> Self {
+impl Decisions {
+    /// With these areas that policies may name.
+    pub(crate) fn new(areas: BTreeMap<String, Value>) -> Self {
         Self {
             compiled: moka::sync::Cache::new(10_000),
             decided: moka::sync::Cache::new(100_000),
             loaded: moka::sync::Cache::builder().max_capacity(10_000).time_to_live(POLICY_LIFETIME).build(),
             access: moka::sync::Cache::builder().max_capacity(1).time_to_live(POLICY_LIFETIME).build(),
             events: Mutex::default(),
+            areas,
         }
     }
-}
 
-impl Decisions {
+    /// A source of ours with the areas that it may name.
+    pub(crate) fn with_areas(&self, source: PolicySource) -> PolicySource {
+        PolicySource { areas: self.areas.clone(), ..source }
+    }
+
     /// The compiled form of these rules.
     ///
     /// # Errors
@@ -128,7 +136,7 @@ impl Decisions {
         if let Some(policy) = self.compiled.get(&key) {
             return Ok(policy);
         }
-        let policy = Policy::compile(&source).map_err(not_understood)?;
+        let policy = Policy::compile(&self.with_areas(source)).map_err(not_understood)?;
         self.compiled.insert(key, policy.clone());
         Ok(policy)
     }

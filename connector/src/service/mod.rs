@@ -1,6 +1,7 @@
 //! What the connector does: one function for each message or command. Decides with `policy`, moves the pure state
 //! machines of `dsp-protocol`, and saves once. Knows neither HTTP servers nor SQL.
 
+pub(crate) mod areas;
 pub(crate) mod catalog;
 pub(crate) mod data_plane;
 pub(crate) mod dataset;

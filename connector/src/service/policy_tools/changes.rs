@@ -115,6 +115,7 @@ pub(crate) async fn diff(app: &App, input: DiffInput) -> ServiceResult<Diff> {
         None => now_ms().saturating_sub(DEFAULT_DAYS * DAY_MS),
     };
     let mut pairs = Pairs {
+        app,
         old: document(app, "old", &input.old).await?,
         new: document(app, "new", &input.new).await?,
         compiled: HashMap::new(),
@@ -210,13 +211,14 @@ async fn agreed_at(app: &App, agreement: &str) -> ServiceResult<Option<i64>> {
 }
 
 /// Both terms, compiled for each dataset and agreement.
-struct Pairs {
+struct Pairs<'a> {
+    app: &'a App,
     old: Value,
     new: Value,
     compiled: HashMap<(String, Option<i64>), (Policy, Policy)>,
 }
 
-impl Pairs {
+impl Pairs<'_> {
     fn of(&mut self, dataset: &str, agreed_at: Option<i64>) -> ServiceResult<(Policy, Policy)> {
         let key = (dataset.to_owned(), agreed_at);
         if let Some(known) = self.compiled.get(&key) {
@@ -228,7 +230,7 @@ impl Pairs {
                 source.target = Some(dataset.to_owned());
             }
             source.agreed_at_ms = agreed_at;
-            Policy::compile(&source).map_err(not_understood)
+            Policy::compile(&self.app.decisions.with_areas(source)).map_err(not_understood)
         };
         let pair = (compile(&self.old)?, compile(&self.new)?);
         self.compiled.insert(key, pair.clone());

@@ -104,7 +104,7 @@ async fn of_policy(app: &App, id: &str, situation: &Situation) -> ServiceResult<
         return Err(bad("situation.participant", "is missing: a policy is explained for somebody"));
     };
     let source = situation.about(source(&document(app, id).await?).map_err(not_understood)?)?;
-    let policy = Policy::compile(&source).map_err(not_understood)?;
+    let policy = Policy::compile(&app.decisions.with_areas(source)).map_err(not_understood)?;
     let process = latest::<negotiation::Model>(app, "counterPartyId", participant).await?;
     let claims: Value = process.and_then(|process| serde_json::from_str(&process.claims).ok()).unwrap_or_default();
     let asking = Asking::of(participant, &claims, situation.target.as_deref());

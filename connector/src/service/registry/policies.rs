@@ -103,7 +103,7 @@ impl Resource for policy::Entity {
         // First as it was written, so that an error names the place there; what is kept has its rules in order.
         let written =
             PolicySource { rules: body.clone(), assigner: Some(app.participant.clone()), ..PolicySource::default() };
-        Policy::compile(&written).map_err(not_understood)?;
+        Policy::compile(&app.decisions.with_areas(written)).map_err(not_understood)?;
         let rules = Rules::parse(&body)
             .map_err(|error| ServiceError::bad_request("policy_not_understood", error.to_string()))?;
         app.decisions.compile(&rules, &profiles, About { assigner: Some(&app.participant), ..About::default() })?;
