@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use actix_web::HttpResponse;
 use http_body_util::BodyExt;
 use policy_plan::Source;
 use serde_json::json;
-use support::{World, parts};
+use support::{Played, World, parts};
 
 /// Most memory that a data plane may take, in KiB.
 const MOST_MEMORY: u64 = 96 * 1024;
@@ -66,9 +67,10 @@ fn binary() -> PathBuf {
 }
 
 async fn as_program(settings: &str) -> (World, Program) {
-    let mut world = World::new(settings).await;
-    world.plane.take().unwrap().kill().await;
+    let control = Played::start(|_| HttpResponse::Ok().json(json!({})));
+    let world = World::without_plane(control, settings, |config| config);
     let program = Program::start(&world).await;
+    world.introduce().await;
     (world, program)
 }
 

@@ -3,9 +3,10 @@
 
 pub mod parts;
 
+use std::collections::HashSet;
 use std::net::TcpListener;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
@@ -131,8 +132,13 @@ pub struct World {
     pub local: String,
 }
 
+/// A port that nothing listens on, each given once; below those that Linux takes for outgoing connections, so that nothing slips
+/// into one while its program is restarted.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+    let mut given = GIVEN.lock().unwrap();
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok() && given.insert(*port);
+    (0..500).map(|_| rand::random_range(12_000..32_000)).find(free).unwrap()
 }
 
 impl World {
@@ -154,6 +160,14 @@ impl World {
 
     /// A data plane under this control plane, whose configuration `change` has seen.
     pub async fn configured(control: Played, more: &str, change: impl FnOnce(String) -> String) -> Self {
+        let mut world = Self::without_plane(control, more, change);
+        world.start().await;
+        world.introduce().await;
+        world
+    }
+
+    /// All but the data plane, which is not in this process.
+    pub fn without_plane(control: Played, more: &str, change: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("shared")).unwrap();
         let (public, signaling, local) = (free_port(), free_port(), free_port());
@@ -188,7 +202,7 @@ impl World {
             shared = folder.path().join("shared"),
         );
         let config = change(config);
-        let mut world = Self {
+        Self {
             plane: None,
             control,
             signer: PlanSigner::generate().unwrap(),
@@ -198,10 +212,7 @@ impl World {
             public: format!("http://127.0.0.1:{public}"),
             signaling: format!("http://127.0.0.1:{signaling}"),
             local: format!("http://127.0.0.1:{local}"),
-        };
-        world.start().await;
-        world.introduce().await;
-        world
+        }
     }
 
     pub async fn start(&mut self) {

@@ -50,7 +50,7 @@ pub async fn http_data_flows_until_the_transfer_ends(pair: &Pair) {
     assert_eq!(body[0]["asked"], ENTITIES);
 
     // What the dataset does not admit is refused by the provider, and says so.
-    let (status, _) = read(&format!("{endpoint}/ngsi-ld/v1/subscriptions"), &[]).await.unwrap();
+    let (status, _) = read(&format!("{endpoint}/ngsi-ld/v1/csourceRegistrations"), &[]).await.unwrap();
     assert!((400..500).contains(&status), "{status}");
 
     // As a local broker: the tenant chooses the flow.
