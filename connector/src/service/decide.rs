@@ -1,5 +1,7 @@
 //! Policies compiled once, decisions cached until their next boundary.
 
+#[cfg(test)]
+mod exchange_tests;
 mod facts;
 mod record;
 
