@@ -18,7 +18,8 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_blocking;
 
-use super::{ByteStream, Entry, FileFacts, FileStore, Found, Node, OpenFile, Upload, part, split};
+use super::part::{self, PartFile};
+use super::{ByteStream, Entry, FileFacts, FileStore, Found, Node, OpenFile, Upload, split};
 
 /// Bytes read at once; the most that one stream keeps.
 const CHUNK: u64 = 64 * 1024;
@@ -80,7 +81,7 @@ impl FileStore for Folder {
                 dir.create_dir_all(&folder)?;
             }
             let file = dir.open_with(&part, OpenOptions::new().write(true).create(true).truncate(true))?;
-            Ok(Arriving { dir: Arc::new(dir.try_clone()?), file: file.into_std().into(), part, path, writing: false })
+            Ok(Arriving { dir: Arc::new(dir.try_clone()?), to: PartFile::new(file.into_std().into()), part, path })
         });
         Ok(Box::new(opened.await?))
     }
@@ -91,7 +92,7 @@ impl FileStore for Folder {
             let file = dir.open_with(&part, OpenOptions::new().read(true).append(true))?.into_std();
             let length = file.metadata()?.len();
             let stream = chunks(Arc::new(file.try_clone()?), 0, length);
-            Ok((Arriving { dir: Arc::new(dir.try_clone()?), file: file.into(), part, path, writing: false }, stream))
+            Ok((Arriving { dir: Arc::new(dir.try_clone()?), to: PartFile::new(file.into()), part, path }, stream))
         });
         match opened.await {
             Ok((arriving, stream)) => Ok(Some((Box::new(arriving), stream))),
@@ -225,29 +226,24 @@ fn read(file: &File, offset: u64, length: u64) -> io::Result<Bytes> {
 /// A file that is being written into the folder.
 struct Arriving {
     dir: Arc<Dir>,
-    file: tokio::fs::File,
+    to: PartFile<tokio::fs::File>,
     part: String,
     path: String,
-    /// A write has begun and not ended.
-    writing: bool,
 }
 
 #[async_trait]
 impl Upload for Arriving {
     async fn write(&mut self, chunk: Bytes) -> io::Result<()> {
-        self.writing = true;
-        self.file.write_all(&chunk).await?;
-        self.writing = false;
-        Ok(())
+        self.to.write(&chunk).await
     }
 
     fn is_sound(&self) -> bool {
-        !self.writing
+        self.to.is_sound()
     }
 
     async fn commit(mut self: Box<Self>) -> io::Result<()> {
-        self.file.flush().await?;
-        self.file.sync_all().await?;
+        self.to.file.flush().await?;
+        self.to.file.sync_all().await?;
         let name = move || {
             self.dir.rename(&self.part, &self.dir, &self.path)?;
             // The name itself is on disk only when its folder is.

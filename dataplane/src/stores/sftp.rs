@@ -17,7 +17,8 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
-use super::{ByteStream, Entry, FileFacts, FileStore, Found, Node, OpenFile, Upload, join, part, split};
+use super::part::{self, PartFile};
+use super::{ByteStream, Entry, FileFacts, FileStore, Found, Node, OpenFile, Upload, join, split};
 use crate::config::{SftpRoot, Timeouts};
 
 /// Bytes read at once.
@@ -207,7 +208,7 @@ impl FileStore for Sftp {
         session.make_folders(split(path).0).await?;
         let part = part::path(path, key);
         let file = session.sftp.create(session.full(&part)).await.map_err(failure)?;
-        Ok(Box::new(Arriving { session, file, part, path: path.to_owned(), writing: false }))
+        Ok(Box::new(Arriving { session, to: PartFile::new(file), part, path: path.to_owned() }))
     }
 
     async fn take_up(&self, path: &str, key: &str) -> io::Result<Option<(Box<dyn Upload>, ByteStream)>> {
@@ -222,7 +223,7 @@ impl FileStore for Sftp {
         let there = read(Arc::clone(&session), full.clone(), 0, length);
         let mut file = session.sftp.open_with_flags(full, OpenFlags::WRITE).await.map_err(failure)?;
         file.seek(SeekFrom::Start(length)).await?;
-        Ok(Some((Box::new(Arriving { session, file, part, path: path.to_owned(), writing: false }), there)))
+        Ok(Some((Box::new(Arriving { session, to: PartFile::new(file), part, path: path.to_owned() }), there)))
     }
 }
 
@@ -286,36 +287,31 @@ fn read(session: Arc<Session>, full: String, first: u64, length: u64) -> ByteStr
 /// A file that is being written on the server.
 struct Arriving {
     session: Arc<Session>,
-    file: fs::File,
+    to: PartFile<fs::File>,
     part: String,
     path: String,
-    /// A write has begun and not ended.
-    writing: bool,
 }
 
 #[async_trait]
 impl Upload for Arriving {
     async fn write(&mut self, chunk: Bytes) -> io::Result<()> {
-        self.writing = true;
-        self.file.write_all(&chunk).await?;
-        self.writing = false;
-        Ok(())
+        self.to.write(&chunk).await
     }
 
     fn is_sound(&self) -> bool {
-        !self.writing
+        self.to.is_sound()
     }
 
     async fn commit(mut self: Box<Self>) -> io::Result<()> {
-        self.file.flush().await?;
-        self.file.sync_all().await.map_err(failure)?;
-        self.file.shutdown().await?;
+        self.to.file.flush().await?;
+        self.to.file.sync_all().await.map_err(failure)?;
+        self.to.file.shutdown().await?;
         self.session.rename(&self.part, &self.path).await
     }
 
     async fn discard(mut self: Box<Self>) {
         // What is left of it has no name that anybody reads.
-        let _ = self.file.shutdown().await;
+        let _ = self.to.file.shutdown().await;
         let _ = self.session.sftp.remove_file(self.session.full(&self.part)).await;
     }
 }

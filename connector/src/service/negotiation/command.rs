@@ -9,7 +9,7 @@ use dsp_protocol::policy::Offer;
 use serde_json::{Value, json};
 
 use super::consumer::check_agreement;
-use super::provider::{blank, check_agree, our_offer, propose_agreement};
+use super::provider::{check_agree, our_offer, propose_agreement};
 use super::row::{agreement_of, offer_of};
 use crate::app::App;
 use crate::service::catalog::dataset_of;
@@ -91,7 +91,7 @@ pub(crate) async fn start(app: &Arc<App>, new: NewNegotiation) -> ServiceResult<
     } else {
         (Role::Consumer, ConsumerPid::generate().to_string())
     };
-    let mut row = blank(app, our_role, id, new.counter_party.id.clone(), address);
+    let mut row = Model::blank(app.context(), our_role.as_str(), id, &new.counter_party.id, &address);
     let offer = if new.provider { offer_to_make(app, &new, &mut row).await? } else { offer_to_ask(app, &new).await? };
     let Some(target) = &offer.target else {
         return Err(ServiceError::bad_request("missing_target", "the offer needs a `target`, the dataset's id"));

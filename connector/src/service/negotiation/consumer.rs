@@ -6,7 +6,6 @@ use dsp_protocol::pid::ConsumerPid;
 use dsp_protocol::policy::{Agreement, difference};
 use identity::Participant;
 
-use super::provider::blank;
 use super::receive::Next;
 use super::row::offer_of;
 use crate::app::App;
@@ -40,7 +39,7 @@ pub(super) fn new_from_offer(
         ));
     };
     let id = ConsumerPid::generate().to_string();
-    let mut row = blank(app, Role::Consumer, id, participant.id().to_owned(), callback);
+    let mut row = Model::blank(app.context(), Role::Consumer.as_str(), id, participant.id(), &callback);
     row.counter_pid = Some(message.provider_pid.to_string());
     row.dataset_id = target.to_string();
     row.offer_id = message.offer.id.to_string();
@@ -139,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn an_agreement_that_differs_from_the_offer_is_refused_and_says_in_what() {
         let (_folder, app) = crate::testing::app().await;
-        let mut row = blank(&app, Role::Consumer, "urn:n".into(), "urn:provider".into(), "http://peer".into());
+        let mut row = Model::blank(app.context(), "consumer", "urn:n".into(), "urn:provider", "http://peer");
         row.dataset_id = "urn:ds".to_owned();
         row.offer = offer().to_string();
         assert!(check_agreement(&app, &row, &agreement(|_| {})).is_ok());

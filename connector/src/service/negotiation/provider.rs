@@ -85,7 +85,7 @@ pub(super) async fn new_from_request(
     ours.check_access(app, participant).await?;
     check_target(&ours, &message.offer)?;
     let id = ProviderPid::generate().to_string();
-    let mut row = blank(app, Role::Provider, id, participant.id().to_owned(), callback);
+    let mut row = Model::blank(app.context(), Role::Provider.as_str(), id, participant.id(), &callback);
     row.counter_pid = Some(message.consumer_pid.to_string());
     row.dataset_id = ours.row.dataset_id.clone();
     row.offer_id = ours.row.id.clone();
@@ -231,40 +231,4 @@ pub(super) async fn check_agree(app: &App, unit: &Unit, row: &Model) -> ServiceR
     }
     let about = Subject { process: &row.id, agreement: "", dataset: &row.dataset_id };
     Ok(decisions::insert(unit, judged.record(app, Occasion::Negotiation, &about)?).await?)
-}
-
-/// A row with nothing in it yet.
-pub(super) fn blank(app: &App, role: Role, id: String, counter_party: String, counter_address: String) -> Model {
-    Model {
-        id,
-        context: app.context().to_owned(),
-        role: role.as_str().to_owned(),
-        counter_party,
-        counter_pid: None,
-        counter_address: counter_address.trim_end_matches('/').to_owned(),
-        settled: None,
-        owed: None,
-        owed_id: None,
-        state: String::new(),
-        dataset_id: String::new(),
-        offer_id: String::new(),
-        offer: String::new(),
-        agreement: None,
-        agreement_id: None,
-        decision: "automatic".to_owned(),
-        transfer_decision: "automatic".to_owned(),
-        claims: "{}".to_owned(),
-        purpose: "[]".to_owned(),
-        initial_digest: None,
-        last_taken: None,
-        termination: None,
-        error: None,
-        attempts: 0,
-        owed_since: 0,
-        next_attempt_at: 0,
-        lease_owner: None,
-        lease_until: 0,
-        created_at: 0,
-        updated_at: 0,
-    }
 }

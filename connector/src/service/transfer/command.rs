@@ -8,7 +8,7 @@ use dsp_protocol::transfer::{DataAddress, OwedTransfer, Role, Transfer, Transfer
 use serde_json::{Value, json};
 
 use super::flow::aim;
-use super::receive::{about, blank, judge_transfer};
+use super::receive::{about, judge_transfer};
 use super::row::{forget_address, suspended_by};
 use crate::app::App;
 use crate::service::decide::Occasion;
@@ -100,7 +100,13 @@ pub(crate) async fn start(app: &Arc<App>, new: NewTransfer) -> ServiceResult<Mod
         Some(counter_party) => resolve(app, counter_party).await?,
         None => agreement.counter_address.clone(),
     };
-    let mut row = blank(app, "consumer", ConsumerPid::generate().to_string(), &agreement.counter_party, &address);
+    let mut row = Model::blank(
+        app.context(),
+        "consumer",
+        ConsumerPid::generate().to_string(),
+        &agreement.counter_party,
+        &address,
+    );
     row.agreement_id = agreement.id.clone();
     row.dataset_id = agreement.dataset_id.clone();
     row.format = new.format.unwrap_or_else(|| DEFAULT_FORMAT.to_owned());

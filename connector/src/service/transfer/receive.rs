@@ -124,8 +124,13 @@ async fn new_from_request(
         let text = format!("format `{}` is not one of the dataset's distributions: {formats}", message.format);
         return Err(ServiceError::bad_request("unknown_format", text));
     }
-    let mut row =
-        blank(app, "provider", ProviderPid::generate().to_string(), participant.id(), &message.callback_address);
+    let mut row = Model::blank(
+        app.context(),
+        "provider",
+        ProviderPid::generate().to_string(),
+        participant.id(),
+        &message.callback_address,
+    );
     row.counter_pid = Some(message.consumer_pid.to_string());
     row.agreement_id = agreement.id.clone();
     row.dataset_id = agreement.dataset_id.clone();
@@ -328,47 +333,6 @@ fn takes_new_address(app: &App, row: &Model) -> bool {
         && state.settled == Some(TransferState::Started)
         && row.flow_state.as_deref() == Some("SUSPENDED")
         && row.data_address.is_none()
-}
-
-/// A row with nothing in it yet.
-pub(super) fn blank(app: &App, role: &str, id: String, counter_party: &str, counter_address: &str) -> Model {
-    Model {
-        id,
-        context: app.context().to_owned(),
-        role: role.to_owned(),
-        counter_party: counter_party.to_owned(),
-        counter_pid: None,
-        counter_address: counter_address.trim_end_matches('/').to_owned(),
-        settled: None,
-        owed: None,
-        owed_id: None,
-        suspended_by: None,
-        state: String::new(),
-        agreement_id: String::new(),
-        dataset_id: String::new(),
-        format: String::new(),
-        decision: "automatic".to_owned(),
-        data_plane_id: None,
-        data_flow_id: None,
-        flow_state: None,
-        flow_target: None,
-        data_address: None,
-        claims: "{}".to_owned(),
-        purpose: "[]".to_owned(),
-        initial_digest: None,
-        last_taken: None,
-        termination: None,
-        held_for: None,
-        ordinal: None,
-        error: None,
-        attempts: 0,
-        owed_since: 0,
-        next_attempt_at: 0,
-        lease_owner: None,
-        lease_until: 0,
-        created_at: 0,
-        updated_at: 0,
-    }
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ async fn what_the_agreement_does_not_cover_is_refused_and_nothing_is_stored() {
 
 /// Our side of a transfer with the consumer of these tests; the machine's state and who suspended as given.
 async fn transfer(app: &Arc<App>, our_role: &str, settled: &str, owed: Option<TransferMessage>) -> Model {
-    let mut row = blank(app, our_role, "urn:uuid:ours".into(), CONSUMER, "http://127.0.0.1:1/dsp");
+    let mut row = Model::blank(app.context(), our_role, "urn:uuid:ours".into(), CONSUMER, "http://127.0.0.1:1/dsp");
     row.counter_pid = Some("urn:uuid:theirs".into());
     row.format = "HttpData-PULL".into();
     row.agreement_id = "urn:agreement".into();

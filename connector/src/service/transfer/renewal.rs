@@ -80,7 +80,6 @@ fn credentials<'a>(app: &'a App, row: &Model) -> ServiceResult<&'a DcpServices> 
 mod tests {
     use identity::token::{IdToken, mint};
 
-    use super::super::receive::blank;
     use super::*;
 
     const US: &str = "did:web:us.example";
@@ -89,7 +88,7 @@ mod tests {
     async fn ours(role: &str, state: &str) -> (tempfile::TempDir, Arc<App>) {
         let (folder, app) =
             crate::testing::app_with(&format!("[identity]\ndid = \"{US}\""), "https://us.example").await;
-        let mut row = blank(&app, role, "urn:uuid:1".to_owned(), US, "http://127.0.0.1:1");
+        let mut row = Model::blank(app.context(), role, "urn:uuid:1".to_owned(), US, "http://127.0.0.1:1");
         row.format = "HttpData-PULL".to_owned();
         row.settled = Some(state.to_owned());
         row.flow_state = Some(state.to_owned());

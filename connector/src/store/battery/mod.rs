@@ -59,12 +59,7 @@ mod usages;
 
 fn negotiation_row(id: &str, peer_pid: Option<&str>, owed: bool) -> negotiation::Model {
     negotiation::Model {
-        id: id.to_owned(),
-        context: DEFAULT_CONTEXT.to_owned(),
-        role: "provider".to_owned(),
-        counter_party: "urn:peer".to_owned(),
         counter_pid: peer_pid.map(str::to_owned),
-        counter_address: "http://peer".to_owned(),
         settled: Some("REQUESTED".to_owned()),
         owed: owed.then(|| "Agreement".to_owned()),
         owed_id: owed.then(|| format!("urn:owed:{id}")),
@@ -72,23 +67,7 @@ fn negotiation_row(id: &str, peer_pid: Option<&str>, owed: bool) -> negotiation:
         dataset_id: "d".to_owned(),
         offer_id: "o".to_owned(),
         offer: "{}".to_owned(),
-        agreement: None,
-        agreement_id: None,
-        decision: "automatic".to_owned(),
-        transfer_decision: "automatic".to_owned(),
-        claims: "{}".to_owned(),
-        purpose: "[]".into(),
-        initial_digest: None,
-        last_taken: None,
-        termination: None,
-        error: None,
-        attempts: 0,
-        owed_since: 0,
-        next_attempt_at: 0,
-        lease_owner: None,
-        lease_until: 0,
-        created_at: 0,
-        updated_at: 0,
+        ..negotiation::Model::blank(DEFAULT_CONTEXT, "provider", id.to_owned(), "urn:peer", "http://peer")
     }
 }
 

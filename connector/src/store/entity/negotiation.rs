@@ -69,6 +69,44 @@ pub struct Model {
     pub updated_at: i64,
 }
 
+impl Model {
+    /// A row with nothing in it yet. `counter_address` may end with a slash.
+    pub(crate) fn blank(context: &str, role: &str, id: String, counter_party: &str, counter_address: &str) -> Self {
+        Self {
+            id,
+            context: context.to_owned(),
+            role: role.to_owned(),
+            counter_party: counter_party.to_owned(),
+            counter_pid: None,
+            counter_address: counter_address.trim_end_matches('/').to_owned(),
+            settled: None,
+            owed: None,
+            owed_id: None,
+            state: String::new(),
+            dataset_id: String::new(),
+            offer_id: String::new(),
+            offer: String::new(),
+            agreement: None,
+            agreement_id: None,
+            decision: "automatic".to_owned(),
+            transfer_decision: "automatic".to_owned(),
+            claims: "{}".to_owned(),
+            purpose: "[]".to_owned(),
+            initial_digest: None,
+            last_taken: None,
+            termination: None,
+            error: None,
+            attempts: 0,
+            owed_since: 0,
+            next_attempt_at: 0,
+            lease_owner: None,
+            lease_until: 0,
+            created_at: 0,
+            updated_at: 0,
+        }
+    }
+}
+
 /// No relations: rows are joined by id in queries of their own.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}

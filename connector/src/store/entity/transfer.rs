@@ -79,6 +79,49 @@ pub struct Model {
     pub updated_at: i64,
 }
 
+impl Model {
+    /// A row with nothing in it yet. `counter_address` may end with a slash.
+    pub(crate) fn blank(context: &str, role: &str, id: String, counter_party: &str, counter_address: &str) -> Self {
+        Self {
+            id,
+            context: context.to_owned(),
+            role: role.to_owned(),
+            counter_party: counter_party.to_owned(),
+            counter_pid: None,
+            counter_address: counter_address.trim_end_matches('/').to_owned(),
+            settled: None,
+            owed: None,
+            owed_id: None,
+            suspended_by: None,
+            state: String::new(),
+            agreement_id: String::new(),
+            dataset_id: String::new(),
+            format: String::new(),
+            decision: "automatic".to_owned(),
+            data_plane_id: None,
+            data_flow_id: None,
+            flow_state: None,
+            flow_target: None,
+            data_address: None,
+            claims: "{}".to_owned(),
+            purpose: "[]".to_owned(),
+            initial_digest: None,
+            last_taken: None,
+            termination: None,
+            held_for: None,
+            ordinal: None,
+            error: None,
+            attempts: 0,
+            owed_since: 0,
+            next_attempt_at: 0,
+            lease_owner: None,
+            lease_until: 0,
+            created_at: 0,
+            updated_at: 0,
+        }
+    }
+}
+
 /// No relations: rows are joined by id in queries of their own.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}

@@ -120,7 +120,6 @@ fn unfit(role: Role, state: Option<DataFlowState>, event: Callback) -> ServiceEr
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::receive::blank;
     use super::*;
     use crate::service::process::acknowledge;
 
@@ -159,7 +158,13 @@ mod tests {
     }
 
     async fn stored(app: &Arc<App>, settled: Option<&str>, owed: Option<&str>, flow: Option<&str>) {
-        let mut row = blank(app, "provider", "urn:uuid:1".to_owned(), "did:web:them.example", "http://127.0.0.1:1");
+        let mut row = Model::blank(
+            app.context(),
+            "provider",
+            "urn:uuid:1".to_owned(),
+            "did:web:them.example",
+            "http://127.0.0.1:1",
+        );
         row.format = "HttpData-PUSH".to_owned();
         row.counter_pid = Some("urn:uuid:2".to_owned());
         row.settled = settled.map(str::to_owned);

@@ -89,12 +89,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::service::transfer::receive::blank;
 
     #[tokio::test]
     async fn a_selection_gets_the_key_of_its_agreement_when_it_needs_one() {
         let (_folder, app) = crate::testing::app().await;
-        let mut row = blank(&app, "provider", "urn:uuid:1".to_owned(), "did:web:them.example", "http://127.0.0.1:1");
+        let mut row = Model::blank(
+            app.context(),
+            "provider",
+            "urn:uuid:1".to_owned(),
+            "did:web:them.example",
+            "http://127.0.0.1:1",
+        );
         let selection = json!({"types": ["https://m/Air"], "attributes": [{"name": "https://m/no2"}]});
         let plain: Selection = serde_json::from_value(selection).unwrap();
         assert_eq!(keyed(&app, &row, plain.clone()), plain);

@@ -1,7 +1,6 @@
 use dps_signaling::{DataFlowState, Signal};
 use serde_json::Value;
 
-use super::super::receive::blank;
 use super::answer::{Heard, signalled, take_status, without_address};
 use super::target::{RESTARTED, aim, next_signal, reached};
 use crate::store::events::{self, EventQuery};
@@ -13,7 +12,8 @@ const ADDRESS: &str = "{}";
 /// A consumer's or provider's pull whose flow is in `state` on its way to `target`.
 async fn row(role: &str, state: Option<&str>, target: Option<&str>) -> Model {
     let (_folder, app) = crate::testing::app().await;
-    let mut row = blank(&app, role, "urn:uuid:1".to_owned(), "did:web:them.example", "http://127.0.0.1:1");
+    let mut row =
+        Model::blank(app.context(), role, "urn:uuid:1".to_owned(), "did:web:them.example", "http://127.0.0.1:1");
     row.format = "HttpData-PULL".to_owned();
     row.flow_state = state.map(str::to_owned);
     row.flow_target = target.map(str::to_owned);
