@@ -21,11 +21,10 @@ use crate::flow::{Flow, INTERFACE_PROPERTY, NGSI_LD, Role};
 use crate::permit::{self, Permitted};
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
-use crate::proxy::{Forwarder, Rewrite, Target};
-use crate::public::{no_route, refuse_trace, split};
+use crate::proxy::{Behind, Forwarder, Rewrite, Target, refuse_page};
+use crate::public::{NGSI_LD_PATH, is_ngsi_ld as leads_to_ngsi_ld, no_route, refuse_trace, split};
 use crate::subscription;
 
-const NGSI_LD_PATH: &str = "/ngsi-ld/";
 const TENANT: &str = "ngsild-tenant";
 
 /// Answers every request of the local listener.
@@ -33,6 +32,17 @@ const TENANT: &str = "ngsild-tenant";
 /// # Errors
 /// The problem that is answered.
 pub(crate) async fn serve(
+    request: HttpRequest,
+    payload: Payload,
+    plane: Data<Plane>,
+    forwarder: Data<Forwarder>,
+) -> Result<HttpResponse, Problem> {
+    let ngsi_ld = leads_to_ngsi_ld(request.uri().path());
+    let answer = answer(request, payload, plane, forwarder).await;
+    if ngsi_ld { answer.map_err(Problem::of_ngsi_ld) } else { answer }
+}
+
+async fn answer(
     request: HttpRequest,
     payload: Payload,
     plane: Data<Plane>,
@@ -71,7 +81,8 @@ pub(crate) async fn serve(
     if let Some(place) = subscription::place(rest)? {
         return subscription::consumer::serve(&plane, &permitted, &request, place, payload).await;
     }
-    fetch(&plane, &forwarder, permitted, &request, payload, Fetch { path: rest, public: &public, as_broker }).await
+    let path = resource(rest);
+    fetch(&plane, &forwarder, permitted, &request, payload, Fetch { path, public: &public, as_broker }).await
 }
 
 struct Fetch<'a> {
@@ -119,7 +130,14 @@ async fn fetch(
             flow.raw_token.store(true, Ordering::Relaxed);
         }
     }
+    refuse_page(fetch.path, &answer, Behind::Partner)?;
     Ok(forwarder.answer(request, answer, &rewrite, permitted.into_ticket()))
+}
+
+/// The path without a slash after a resource of NGSI-LD, where some clients put one and the standard has none.
+fn resource(path: &str) -> &str {
+    let trimmed = path.strip_suffix('/').filter(|trimmed| trimmed.starts_with(NGSI_LD_PATH));
+    trimmed.unwrap_or(path)
 }
 
 /// The provider's endpoint with path and query after it. A query of the endpoint's own stays before the reader's.
@@ -263,6 +281,21 @@ mod tests {
             assert_eq!(below(&Url::parse(endpoint).unwrap(), path, query).unwrap().to_string(), expected);
         }
         assert!(below(&Url::parse("http://p").unwrap(), "/a b", None).is_err());
+    }
+
+    #[test]
+    fn a_slash_after_a_resource() {
+        for (path, expected) in [
+            ("/ngsi-ld/v1/entities/", "/ngsi-ld/v1/entities"),
+            ("/ngsi-ld/v1/entities", "/ngsi-ld/v1/entities"),
+            ("/ngsi-ld/v1/entities//", "/ngsi-ld/v1/entities/"),
+            ("/files/", "/files/"),
+            ("/ngsi-ld/", "/ngsi-ld/"),
+            ("/", "/"),
+            ("", ""),
+        ] {
+            assert_eq!(resource(path), expected, "{path}");
+        }
     }
 
     #[test]

@@ -45,12 +45,14 @@ struct Parts {
     rule: Option<String>,
     fact: Option<String>,
     header: Option<(header::HeaderName, header::HeaderValue)>,
+    ngsi_ld: bool,
 }
 
 impl Problem {
     /// A problem with a stable code and a sentence for people.
     pub fn new(status: StatusCode, code: &'static str, fault: Fault, detail: impl Into<String>) -> Self {
-        Self(Box::new(Parts { status, code, detail: detail.into(), fault, rule: None, fact: None, header: None }))
+        let (detail, rule, fact, header) = (detail.into(), None, None, None);
+        Self(Box::new(Parts { status, code, detail, fault, rule, fact, header, ngsi_ld: false }))
     }
 
     /// 400: the request cannot be read or does not fit.
@@ -106,10 +108,35 @@ impl Problem {
         self
     }
 
+    /// The same in the form that NGSI-LD gives to errors (ETSI GS CIM 009, 5.5.3 and 6.3.2).
+    #[must_use]
+    pub fn of_ngsi_ld(mut self) -> Self {
+        self.0.ngsi_ld = true;
+        self
+    }
+
+    /// The kind of error: our own, or the nearest of NGSI-LD, whose clients know no others.
+    fn kind(&self) -> String {
+        if !self.0.ngsi_ld {
+            return format!("urn:hansa:problem:{}", self.0.code);
+        }
+        let name = match (self.0.status.as_u16(), self.0.code) {
+            (_, "context_not_admitted" | "context_unknown") => "LdContextNotAvailable",
+            (_, "too_many_entities" | "page_too_large") => "TooManyResults",
+            (404, "unknown_transfer" | "no_running_transfer") => "NonexistentTenant",
+            (404, _) => "ResourceNotFound",
+            (400, "path_not_safe" | "query_not_safe") | (411 | 413 | 414 | 415, _) => "InvalidRequest",
+            (400, _) => "BadRequestData",
+            (500.., _) => "InternalError",
+            _ => "OperationNotSupported",
+        };
+        format!("https://uri.etsi.org/ngsi-ld/errors/{name}")
+    }
+
     fn body(&self) -> Value {
         let mut map = Map::new();
         let mut put = |name: &str, value: Value| map.insert(name.to_owned(), value);
-        put("type", format!("urn:hansa:problem:{}", self.0.code).into());
+        put("type", self.kind().into());
         put("title", self.0.status.canonical_reason().unwrap_or("error").into());
         put("status", self.0.status.as_u16().into());
         put("detail", self.0.detail.clone().into());
@@ -138,7 +165,8 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut builder = HttpResponse::build(self.0.status);
-        builder.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        let media = if self.0.ngsi_ld { "application/json" } else { "application/problem+json" };
+        builder.insert_header((header::CONTENT_TYPE, media));
         builder.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
         if let Some(pair) = &self.0.header {
             builder.insert_header(pair.clone());
@@ -152,7 +180,8 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code {
             "method_not_admitted" => StatusCode::METHOD_NOT_ALLOWED,
-            "path_not_safe" | "query_not_safe" => StatusCode::BAD_REQUEST,
+            "path_not_safe" | "query_not_safe" | "body_not_readable" | "context_misplaced" => StatusCode::BAD_REQUEST,
+            "content_type_not_admitted" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "request_too_long" => StatusCode::URI_TOO_LONG,
             _ => StatusCode::FORBIDDEN,
         };
@@ -198,6 +227,28 @@ mod tests {
         assert_eq!(body["fact"], "13:00");
         assert_eq!(body["fault"], "caller");
         assert_eq!(body["status"], 403);
+    }
+
+    #[test]
+    fn errors_on_roads_of_ngsi_ld_have_its_form() {
+        for (status, code, kind) in [
+            (404, "no_such_entity", "ResourceNotFound"),
+            (404, "no_running_transfer", "NonexistentTenant"),
+            (400, "body_not_readable", "BadRequestData"),
+            (400, "query_not_safe", "InvalidRequest"),
+            (415, "content_type_not_admitted", "InvalidRequest"),
+            (403, "context_not_admitted", "LdContextNotAvailable"),
+            (403, "policy_denies", "OperationNotSupported"),
+            (405, "method_not_admitted", "OperationNotSupported"),
+            (502, "source_failed", "InternalError"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let problem = Problem::new(status, code, Fault::Caller, "x").of_ngsi_ld();
+            assert_eq!(problem.body()["type"], format!("https://uri.etsi.org/ngsi-ld/errors/{kind}"), "{code}");
+            assert_eq!(problem.body()["code"], code);
+            let response = problem.error_response();
+            assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), "application/json");
+        }
     }
 
     #[test]

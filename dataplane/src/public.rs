@@ -12,17 +12,31 @@ use crate::inbox;
 use crate::permit::{self, Asked, Permitted};
 use crate::plane::Plane;
 use crate::problem::Problem;
-use crate::proxy::{Forwarder, serve_selected};
+use crate::proxy::{Behind, Forwarder, Question, refuse_page, serve_selected};
 use crate::renewal;
 use crate::source::Source;
 use crate::subscription;
 use crate::usage::MeteredBody;
+
+/// Where an NGSI-LD interface begins.
+pub(crate) const NGSI_LD_PATH: &str = "/ngsi-ld/";
 
 /// Answers every request of the public listener.
 ///
 /// # Errors
 /// The problem that is answered.
 pub(crate) async fn serve(
+    request: HttpRequest,
+    payload: Payload,
+    plane: Data<Plane>,
+    forwarder: Data<Forwarder>,
+) -> Result<HttpResponse, Problem> {
+    let ngsi_ld = is_ngsi_ld(request.uri().path());
+    let answer = answer(request, payload, plane, forwarder).await;
+    if ngsi_ld { answer.map_err(Problem::of_ngsi_ld) } else { answer }
+}
+
+async fn answer(
     request: HttpRequest,
     payload: Payload,
     plane: Data<Plane>,
@@ -67,11 +81,12 @@ async fn read(
     match source.as_ref() {
         Source::Http(source) => {
             if let Some(filter) = permitted.target().filter()? {
-                let asked = (asked.path, asked.query);
-                return serve_selected(forwarder, &filter, source, request, asked, permitted.into_ticket()).await;
+                let question = Question { request, path: asked.path, query: asked.query, payload };
+                return serve_selected(forwarder, &filter, source, question, permitted.into_ticket()).await;
             }
             let target = source.target(asked.path, asked.query)?;
             let answer = forwarder.send(request, Some(payload), &target, permitted.ticket()).await?;
+            refuse_page(asked.path, &answer, Behind::Source)?;
             Ok(forwarder.answer(request, answer, &source.rewrite, permitted.into_ticket()))
         }
         Source::Files(source) => match permitted.target().filter()? {
@@ -87,6 +102,11 @@ pub(crate) fn refuse_trace(request: &HttpRequest) -> Result<(), Problem> {
         return Err(Problem::method_not_allowed("GET, HEAD, POST", "this method is never admitted"));
     }
     Ok(())
+}
+
+/// Whether a path of a listener leads to an NGSI-LD interface, where errors have the form of that standard.
+pub(crate) fn is_ngsi_ld(path: &str) -> bool {
+    path.starts_with(NGSI_LD_PATH) || split(path).is_ok_and(|(_, rest)| rest.starts_with(NGSI_LD_PATH))
 }
 
 /// Splits `/flows/{id}/rest` into the id and the rest, both percent-encoded.
@@ -119,6 +139,20 @@ mod tests {
             ("/x", None),
         ] {
             assert_eq!(split(path).ok(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_whose_errors_are_those_of_ngsi_ld() {
+        for (path, expected) in [
+            ("/ngsi-ld/v1/entities", true),
+            ("/flows/a/ngsi-ld/v1/entities", true),
+            ("/flows/a/x/ngsi-ld/v1", false),
+            ("/flows/a", false),
+            ("/ngsi-ldx", false),
+            ("/version", false),
+        ] {
+            assert_eq!(is_ngsi_ld(path), expected, "{path}");
         }
     }
 }

@@ -12,7 +12,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LINK
 use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::Frame;
-use ngsi_ld_filter::{Asked, Filter};
+use ngsi_ld_filter::{Asked, Filter, context_link};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use policy_plan::{Admission, EnforcementPlan};
 
@@ -23,7 +23,7 @@ use crate::flow::{Flow, Run};
 use crate::outbox::Outbox;
 use crate::plane::Plane;
 use crate::problem::Problem;
-use crate::proxy::{Described, context_link, describe, question};
+use crate::proxy::{Described, describe, question};
 use crate::source::{HttpSource, Source};
 use crate::usage::{self, metered_outgoing};
 

@@ -185,7 +185,7 @@ async fn what_the_selection_does_not_admit_never_reaches_the_source() {
     let source = broker();
     let (world, flow) = start(&source).await;
     for (method, path, headers, status) in [
-        ("GET", "/ngsi-ld/v1/types", vec![], 403),
+        ("GET", "/ngsi-ld/v1/jsonldContexts", vec![], 403),
         ("GET", "/ngsi-ld/v1/entities?q=plate", vec![], 403),
         ("GET", "/ngsi-ld/v1/entities?attrs=no2&attrs=plate", vec![], 403),
         ("GET", "/ngsi-ld/v1/entities?join=inline", vec![], 403),
@@ -198,7 +198,8 @@ async fn what_the_selection_does_not_admit_never_reaches_the_source() {
         ("GET", "/ngsi-ld/v1/entities", vec![("accept", "text/html")], 403),
         ("GET", "/ngsi-ld/v1/entities/../types", vec![], 400),
         ("HEAD", "/ngsi-ld/v1/entities", vec![], 405),
-        ("POST", "/ngsi-ld/v1/entityOperations/query", vec![], 405),
+        ("POST", "/ngsi-ld/v1/entities", vec![], 405),
+        ("POST", "/ngsi-ld/v1/entityOperations/query", vec![], 415),
     ] {
         let reply = flow.ask(&world.client, method, path, &headers).await;
         assert_eq!(reply.status, status, "{method} {path} {}", reply.text());

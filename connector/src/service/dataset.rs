@@ -30,6 +30,8 @@ const NGSI_LD_PATHS: &[&str] = &[
     "/ngsi-ld/v1/types/**",
     "/ngsi-ld/v1/attributes",
     "/ngsi-ld/v1/attributes/**",
+    "/ngsi-ld/v1/entityOperations/query",
+    "/ngsi-ld/v1/temporal/entityOperations/query",
 ];
 
 /// Members of a DCAT dataset that the connector writes itself.
@@ -325,6 +327,8 @@ mod tests {
         assert!(admission.check("GET", "/ngsi-ld/v1/entities", Some("type=Thing")).is_ok());
         assert!(admission.check("GET", "/ngsi-ld/v1/temporal/entities/urn:a", None).is_ok());
         assert!(admission.check("GET", "/ngsi-ld/v1/subscriptions", None).is_err());
+        assert!(admission.check("POST", "/ngsi-ld/v1/entityOperations/query", Some("limit=5")).is_ok());
+        assert!(admission.check("POST", "/ngsi-ld/v1/entities", None).is_err());
         for source in [files, broker] {
             assert!(check_admission(&default_admission(&source)).is_ok());
         }

@@ -3,7 +3,13 @@
 use policy_plan::Refusal;
 
 /// The relation of a context in a `Link` header (JSON-LD 1.1, section 6.1).
-pub(crate) const CONTEXT_RELATION: &str = "http://www.w3.org/ns/json-ld#context";
+const CONTEXT_RELATION: &str = "http://www.w3.org/ns/json-ld#context";
+
+/// The `Link` that names a context.
+#[must_use]
+pub fn context_link(url: &str) -> String {
+    format!("<{url}>; rel=\"{CONTEXT_RELATION}\"; type=\"application/ld+json\"")
+}
 
 /// The one media type that the broker is asked for.
 pub(crate) fn accept(given: Option<&str>, temporal: bool, single: bool, csv: bool) -> Result<&'static str, Refusal> {

@@ -1,5 +1,6 @@
 //! What the selection of an agreement leaves of NGSI-LD: of answers, rewritten as a stream ([`Stream`]), and of requests,
-//! checked and rewritten before they reach a broker ([`Filter::request`]).
+//! checked and rewritten before they reach a broker ([`Filter::request`], [`Filter::query`]), or answered by what the selection
+//! says ([`Filter::told`]).
 //!
 //! Rules hold expanded names. Each answer is read with the context that it names, and only contexts that the selection
 //! lists are known; nothing is fetched. What cannot be classified is removed or ends the answer, it never passes.
@@ -8,12 +9,15 @@
 
 mod area;
 mod attribute;
+mod body;
 mod condition;
+mod discovery;
 mod entity;
 mod head;
 mod moment;
 mod names;
 mod narrow;
+mod query;
 mod request;
 mod rules;
 mod scan;
@@ -22,6 +26,9 @@ mod stream;
 mod table;
 mod value;
 
+pub use discovery::Told;
+pub use head::context_link;
+pub use query::{MAX_QUERY_BODY, Posted};
 pub use request::{Asked, Upstream};
 pub use rules::Filter;
 pub use stream::{Answer, Representation, Shape, Stream, Summary};

@@ -7,7 +7,7 @@ use policy_plan::{Member, Refusal, Stretch};
 
 use crate::Fault;
 use crate::condition::Conditions;
-use crate::head::{CONTEXT_RELATION, accept, contexts};
+use crate::head::{accept, context_link, contexts};
 use crate::names::{Names, is_core};
 use crate::narrow;
 use crate::rules::Filter;
@@ -16,7 +16,9 @@ use crate::search::{self, Denied};
 use crate::stream::{Answer, Representation, Shape};
 
 /// The core context that is asked for when the selection lists no context.
-const CORE: &str = "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.8.jsonld";
+pub(crate) const CORE: &str = "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.8.jsonld";
+/// A pattern that every id fits, which some clients always send.
+const ALL_IDS: &str = ".*";
 
 /// A request as it came.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +46,8 @@ pub struct Upstream {
     pub accept: &'static str,
     /// The `Link` header.
     pub link: String,
+    /// The body of a query that goes to the broker by POST.
+    pub body: Option<String>,
     /// Whether one entity is asked for by its id.
     pub single: bool,
     /// Whether the number of results may be told.
@@ -140,13 +144,20 @@ impl Filter {
             ));
         }
         let (temporal, id) = place(asked.path)?;
+        self.question(asked, temporal, id.as_deref(), policy_plan::query_pairs(asked.query.unwrap_or_default())?)
+    }
+
+    /// Checks what is asked for by these parameters, of which no name may come twice, and writes it anew.
+    pub(crate) fn question(
+        &self,
+        asked: &Asked<'_>,
+        temporal: bool,
+        id: Option<&str>,
+        mut query: Vec<(String, String)>,
+    ) -> Result<Upstream, Refusal> {
         let context = self.asked_context(asked.link)?;
-        let names = match self.names(std::slice::from_ref(&context)) {
-            Ok(names) => names,
-            Err(Halt::Fault(fault)) => return Err(refusal("context_not_admitted", &fault.message)),
-            Err(Halt::Incomplete) => return Err(refusal("context_not_admitted", "the context is not listed")),
-        };
-        if let Some(id) = &id {
+        let names = self.asked_names(&context)?;
+        if let Some(id) = id {
             self.check_id(id)?;
         }
         let mut reading = Reading {
@@ -164,7 +175,6 @@ impl Filter {
             time_query: false,
             time_property: None,
         };
-        let mut query = policy_plan::query_pairs(asked.query.unwrap_or_default())?;
         for (place, (name, value)) in query.iter().enumerate() {
             if query.iter().take(place).any(|(before, _)| before == name) {
                 return Err(refusal("query_repeated", &format!("the query parameter `{}` is repeated", shown(name))));
@@ -172,6 +182,8 @@ impl Filter {
             reading.parameter(name, value)?;
         }
         reading.settle()?;
+        // It stands for all, and would hide ours.
+        query.retain(|(name, value)| name != "idPattern" || value != ALL_IDS);
         let accept = accept(asked.accept, temporal, id.is_some(), self.csv_reads())?;
         if !reading.single && !reading.typed {
             query.push(("type".to_owned(), self.selection.types.join(",")));
@@ -191,7 +203,8 @@ impl Filter {
             asked: moments,
             query,
             accept,
-            link: format!("<{context}>; rel=\"{CONTEXT_RELATION}\"; type=\"application/ld+json\""),
+            link: context_link(&context),
+            body: None,
             single: reading.single,
             count: reading.count,
             representation: reading.representation,
@@ -212,8 +225,17 @@ impl Filter {
         Err(refusal("no_such_entity", "there is no such entity"))
     }
 
+    /// The names under a context that was asked for.
+    pub(crate) fn asked_names(&self, context: &str) -> Result<std::sync::Arc<Names>, Refusal> {
+        match self.names(&[context.to_owned()]) {
+            Ok(names) => Ok(names),
+            Err(Halt::Fault(fault)) => Err(refusal("context_not_admitted", &fault.message)),
+            Err(Halt::Incomplete) => Err(refusal("context_not_admitted", "the context is not listed")),
+        }
+    }
+
     /// The context under which the request is read: the caller's, when it is listed.
-    fn asked_context(&self, link: Option<&str>) -> Result<String, Refusal> {
+    pub(crate) fn asked_context(&self, link: Option<&str>) -> Result<String, Refusal> {
         let Some(link) = link else {
             let first = self.selection.contexts.first().map(|context| context.url.clone());
             return Ok(first.or_else(|| self.selection.assumed_context.clone()).unwrap_or_else(|| CORE.to_owned()));
@@ -238,6 +260,7 @@ impl Reading<'_> {
                 self.identified = true;
                 value.split(',').try_for_each(|id| self.filter.check_id(id))
             }
+            "idPattern" if value == ALL_IDS => Ok(()),
             "idPattern" => {
                 let ours = self.filter.selection.ids.as_deref().map(id_pattern);
                 if self.filter.selection.pseudonymous_ids || ours.is_some_and(|ours| ours != value) {
@@ -491,6 +514,6 @@ pub(crate) fn refusal(code: &'static str, message: &str) -> Refusal {
     Refusal { code, message: message.to_owned(), rule: None, fact: None }
 }
 
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(80).collect()
 }

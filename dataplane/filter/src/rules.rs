@@ -183,10 +183,14 @@ impl Filter {
         self.marked.iter().any(|(_, attributes)| attributes.contains(&number))
     }
 
+    /// Whether attributes that are personal are removed.
+    pub(crate) fn removes_personal(&self) -> bool {
+        self.selection.personal.as_ref().is_some_and(|personal| personal.mode == PersonalMode::Remove)
+    }
+
     /// Whether the attribute is removed from entities of every type that is shown, because it is personal.
     pub(crate) fn is_never_shown(&self, number: u32) -> bool {
-        let removes = self.selection.personal.as_ref().is_some_and(|personal| personal.mode == PersonalMode::Remove);
-        removes
+        self.removes_personal()
             && self
                 .marked
                 .iter()

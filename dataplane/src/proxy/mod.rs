@@ -3,6 +3,7 @@
 mod body;
 mod headers;
 mod links;
+mod page;
 mod pump;
 mod selected;
 
@@ -19,7 +20,8 @@ use hyper::body::Incoming;
 
 pub(crate) use body::{BrokenBody, HeadOnly, StreamedBody};
 pub(crate) use links::Rewrite;
-pub(crate) use selected::{Described, context_link, describe, filtered_response, question, serve as serve_selected};
+pub(crate) use page::{Behind, refuse_page};
+pub(crate) use selected::{Described, Question, describe, filtered_response, question, serve as serve_selected};
 
 use crate::client::{self, Client, ClientError};
 use crate::flow::Ticket;

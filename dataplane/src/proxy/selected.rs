@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::future::poll_fn;
 use http::HeaderValue;
-use ngsi_ld_filter::{Asked, Filter, Stream, Upstream};
+use ngsi_ld_filter::{Asked, Filter, MAX_QUERY_BODY, Posted, Stream, Told, Upstream, context_link};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{BrokenBody, Forwarder, StreamedBody, ended_meanwhile, headers, unreachable};
+use super::{BrokenBody, Forwarder, StreamedBody, ended_meanwhile, headers, too_large, unreachable};
 use crate::client;
 use crate::clock::now_ms;
 use crate::flow::Ticket;
@@ -28,6 +29,15 @@ const PASSED: [&str; 5] = ["traceparent", "tracestate", "user-agent", "x-correla
 /// What a query may hold without encoding.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// What is asked of a source under a selection.
+pub(crate) struct Question<'a> {
+    pub(crate) request: &'a HttpRequest,
+    /// What follows the flow's address, percent-encoded.
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) payload: Payload,
+}
+
 /// Asks the source for what the caller may ask, and answers with what the caller may see.
 ///
 /// # Errors
@@ -37,16 +47,26 @@ pub(crate) async fn serve(
     forwarder: &Forwarder,
     filter: &Arc<Filter>,
     source: &HttpSource,
-    request: &HttpRequest,
-    (path, query): (&str, Option<&str>),
+    question: Question<'_>,
     ticket: Ticket,
 ) -> Result<HttpResponse, Problem> {
+    let Question { request, path, query, payload } = question;
     let accept = joined(request, &header::ACCEPT)?;
     let link = joined(request, &header::LINK)?;
     let now_ms = now_ms();
     let (accept, link) = (accept.as_deref(), link.as_deref());
     let asked = Asked { method: request.method().as_str(), path, query, accept, link, now_ms };
-    let upstream = filter.request(&asked).map_err(refused)?;
+    if let Some(told) = filter.told(&asked).map_err(refused)? {
+        return Ok(respond_told(told));
+    }
+    let upstream = if *request.method() == Method::POST && policy_plan::is_query(path) {
+        let body = read(payload, &ticket).await?;
+        let content_type = joined(request, &header::CONTENT_TYPE)?;
+        let posted = Posted { content_type: content_type.as_deref(), body: &body };
+        filter.query(&asked, &posted).map_err(refused)?
+    } else {
+        filter.request(&asked).map_err(refused)?
+    };
     let answer = send(forwarder, source, request, path, &upstream, &ticket).await?;
     let Described { status, media, context, links, count, stream, body } = describe(filter, &upstream, answer, now_ms)?;
     let source_body = StreamedBody::new(body, None, ticket, forwarder.idle);
@@ -70,9 +90,30 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-/// The `Link` that names a context.
-pub(crate) fn context_link(url: &str) -> String {
-    format!("<{url}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"")
+/// The body of a query, up to its limit.
+async fn read(payload: Payload, ticket: &Ticket) -> Result<Bytes, Problem> {
+    let ended = ticket.ended();
+    let read = tokio::select! {
+        read = payload.to_bytes_limited(MAX_QUERY_BODY) => read,
+        () = ended.cancelled() => return Err(ended_meanwhile()),
+    };
+    read.map_err(|_| too_large(MAX_QUERY_BODY as u64))?
+        .map_err(|_| Problem::bad_request("body_lost", "the body did not arrive whole"))
+}
+
+/// An answer that needs no source.
+fn respond_told(told: Told) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CONTENT_TYPE, told.media));
+    response.insert_header((header::CACHE_CONTROL, "private, no-store"));
+    response.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    if let Some(url) = told.context {
+        response.insert_header((header::LINK, context_link(&url)));
+    }
+    if let Some(count) = told.count {
+        response.insert_header(("NGSILD-Results-Count", count.to_string()));
+    }
+    response.body(told.body)
 }
 
 /// An answer of a source, as far as it is understood.
@@ -143,6 +184,11 @@ pub(crate) fn question(
     let query = query.join("&");
     let target = source.target(path, (!query.is_empty()).then_some(query.as_str()))?;
     let mut head = http::Request::new(client::empty());
+    if let Some(body) = &upstream.body {
+        *head.method_mut() = http::Method::POST;
+        *head.body_mut() = client::full(body.clone());
+        head.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     *head.uri_mut() = target.uri;
     let link = HeaderValue::from_str(&upstream.link).map_err(|error| Problem::internal(&error))?;
     let out = head.headers_mut();
@@ -215,6 +261,7 @@ fn refused(refusal: policy_plan::Refusal) -> Problem {
     match refusal.code {
         "no_such_entity" => no_such_entity(),
         "method_not_admitted" => Problem::method_not_allowed("GET", refusal.message),
+        "no_such_type" | "no_such_attribute" => Problem::not_found(refusal.code, refusal.message),
         _ => Problem::from(refusal),
     }
 }

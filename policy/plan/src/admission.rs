@@ -9,7 +9,13 @@ pub const MAX_PATH_BYTES: usize = 8 * 1024;
 /// The longest query string that is looked at, in bytes.
 pub const MAX_QUERY_BYTES: usize = 16 * 1024;
 
+/// What NGSI-LD queries that come as a body are sent to (ETSI GS CIM 009, 6.23 and 6.24).
+const QUERIES: [&str; 2] = ["/entityOperations/query", "/temporal/entityOperations/query"];
+
 /// Methods, paths and query parameters that a flow admits. Whatever is not listed is refused.
+///
+/// An NGSI-LD query that comes as a body ([`is_query`]) reads: where its path is admitted, `GET` admits its `POST`. Rules for
+/// query parameters say nothing of a body, so with such rules only `POST` itself admits it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Admission {
@@ -44,7 +50,9 @@ impl Admission {
     /// A [`Refusal`] with one of the codes `method_not_admitted`, `path_not_safe`, `path_not_admitted`,
     /// `query_not_safe`, `query_not_admitted`, `query_missing`, `request_too_long`.
     pub fn check(&self, method: &str, path: &str, query: Option<&str>) -> Result<(), Refusal> {
-        if !self.methods.iter().any(|admitted| admitted == method) {
+        let admits = |method: &str| self.methods.iter().any(|admitted| admitted == method);
+        let reads = || method == "POST" && self.query.is_none() && is_query(path) && admits("GET");
+        if !admits(method) && !reads() {
             return Err(Refusal::new(
                 "method_not_admitted",
                 format!("the method `{}` is not admitted; admitted are: {}", shown(method), self.methods.join(", ")),
@@ -66,6 +74,12 @@ impl Admission {
     pub fn faulty_path(&self) -> Option<(&str, &'static str)> {
         self.paths.iter().find_map(|pattern| fault(pattern).map(|reason| (pattern.as_str(), reason)))
     }
+}
+
+/// Whether a `POST` to this raw path is an NGSI-LD query, which reads and changes nothing.
+#[must_use]
+pub fn is_query(path: &str) -> bool {
+    QUERIES.contains(&path.strip_prefix("/ngsi-ld/v1").unwrap_or(path))
 }
 
 /// The decoded segments of a raw request path, read as [`Admission::check`] reads it.

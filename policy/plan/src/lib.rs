@@ -24,7 +24,7 @@ mod text;
 mod usage;
 mod window;
 
-pub use admission::{Admission, MAX_PATH_BYTES, MAX_QUERY_BYTES, QueryRule, path_segments, query_pairs};
+pub use admission::{Admission, MAX_PATH_BYTES, MAX_QUERY_BYTES, QueryRule, is_query, path_segments, query_pairs};
 pub use calendar::{WEEK_SECONDS, Weekly};
 pub use expr::{Expr, TimeOperator, Truth};
 pub use jws::{MAX_PLAN_BYTES, PLAN_TYPE, PlanError, PlanSigner, PlanVerifier, sign, verify};

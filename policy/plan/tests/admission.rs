@@ -238,3 +238,35 @@ fn percent_decoded(text: &str) -> String {
     }
     out + rest
 }
+
+#[test]
+fn a_query_that_comes_as_a_body_reads() {
+    let query = "/ngsi-ld/v1/entityOperations/query";
+    let admission = |methods: &[&str], paths: &[&str], query: Option<Vec<QueryRule>>| Admission {
+        methods: methods.iter().map(|&method| method.into()).collect(),
+        paths: paths.iter().map(|&path| path.into()).collect(),
+        query,
+    };
+    let reading = admission(&["GET"], &["/ngsi-ld/v1/**"], None);
+    for (method, path, admitted) in [
+        ("POST", query, true),
+        ("POST", "/ngsi-ld/v1/temporal/entityOperations/query", true),
+        ("POST", "/entityOperations/query", false),
+        ("POST", "/ngsi-ld/v1/entities", false),
+        ("POST", "/ngsi-ld/v1/entityOperations/create", false),
+        ("POST", "/ngsi-ld/v1/entityOperations/query/", false),
+        ("POST", "/ngsi-ld/v1/entityOperations/%71uery", false),
+        ("POST", "/ngsi-ld/v1/x/entityOperations/query", false),
+        ("POST", "/ngsi-ld/v1/entityOperations/../entities", false),
+        ("PUT", query, false),
+        ("DELETE", query, false),
+    ] {
+        assert_eq!(reading.check(method, path, None).is_ok(), admitted, "{method} {path}");
+    }
+    assert!(admission(&["GET"], &["/ngsi-ld/v1/entities"], None).check("POST", query, None).is_err());
+    assert!(admission(&["PUT"], &["/ngsi-ld/v1/**"], None).check("POST", query, None).is_err());
+    // What rules say of parameters could be asked for in the body.
+    let typed = vec![QueryRule { name: "type".into(), values: Some(vec!["Air".into()]), required: true }];
+    let ruled = admission(&["GET"], &["/ngsi-ld/v1/**"], Some(typed));
+    assert_eq!(ruled.check("POST", query, Some("type=Air")).unwrap_err().code, "method_not_admitted");
+}

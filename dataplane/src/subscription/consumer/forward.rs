@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use dps_signaling::DataFlowState;
 use http::header::{CONTENT_TYPE, LINK};
 use http::{Method, Request};
+use ngsi_ld_filter::context_link;
 use policy_plan::instant_text;
 use serde_json::{Map, Value};
 
@@ -17,7 +18,6 @@ use crate::clock::now_ms;
 use crate::flow::Flow;
 use crate::permit;
 use crate::plane::Plane;
-use crate::proxy::context_link;
 use crate::signaling::callback::jittered;
 use crate::store::{Change, Kind};
 use crate::subscription::queue::{Notification, Room};

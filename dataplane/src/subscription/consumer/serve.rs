@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
+use ngsi_ld_filter::context_link;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -14,7 +15,6 @@ use crate::flow::Flow;
 use crate::permit::Permitted;
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
-use crate::proxy::context_link;
 use crate::subscription::queue::Queue;
 use crate::subscription::{MAX_SUBSCRIPTION, Place, is_id, read_object, unknown_subscription};
 
@@ -191,7 +191,7 @@ fn verdict(answer: partner::Answer) -> Result<Option<partner::Answer>, Problem> 
 /// The partner's refusal as it came: it says what the agreement does not admit.
 fn refusal(answer: partner::Answer) -> HttpResponse {
     HttpResponse::build(answer.status)
-        .insert_header((header::CONTENT_TYPE, "application/problem+json"))
+        .insert_header((header::CONTENT_TYPE, "application/json"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .body(answer.body)
 }
