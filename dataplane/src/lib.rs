@@ -12,9 +12,11 @@
 //! gets in, the sockets of all running streams are closed, and their readers see an error instead of a regular end.
 
 mod address;
+mod breaker;
 mod client;
 mod clock;
 pub mod config;
+mod fairness;
 mod files;
 mod flow;
 mod inbox;

@@ -11,6 +11,7 @@ use actix_web::http::{StatusCode, header};
 use dps_signaling::{DataFlowState, Direction};
 
 use crate::clock::now_ms;
+use crate::fairness::Fairness;
 use crate::flow::{Connection, Flow, Live, NoEntry, Role, Ticket};
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
@@ -73,7 +74,7 @@ pub(crate) async fn pull(
             _ => problem,
         }
     })?;
-    enter(plane, flow, &live, connection(request)).await
+    enter(plane, flow, &live, request, plane.fairness.as_ref()).await
 }
 
 /// Admits what a partner pushes to us.
@@ -89,7 +90,7 @@ pub(crate) async fn push(
     if live.state != DataFlowState::Prepared {
         running(&live)?;
     }
-    enter(plane, flow, &live, connection(request)).await
+    enter(plane, flow, &live, request, plane.fairness.as_ref()).await
 }
 
 /// Admits a local reader of a partner's data.
@@ -103,7 +104,7 @@ pub(crate) async fn local(
 ) -> Result<Permitted<Arc<Flow>>, Problem> {
     let live = flow.live();
     running(&live)?;
-    enter(plane, flow, &live, connection(request)).await
+    enter(plane, flow, &live, request, None).await
 }
 
 /// Admits a partner to its subscriptions: no dataset is read and no use is spent, which is done for each notification.
@@ -137,15 +138,20 @@ async fn enter(
     plane: &Arc<Plane>,
     flow: Arc<Flow>,
     live: &Live,
-    connection: Option<Arc<Connection>>,
+    request: &HttpRequest,
+    fairness: Option<&Fairness>,
 ) -> Result<Permitted<Arc<Flow>>, Problem> {
     let metered = flow.needs.is_some();
     if !metered {
         flow.judge(now_ms())?;
     }
-    let ticket = take_place(&flow, live, connection)?;
+    let mut ticket = take_place(&flow, live, connection(request))?;
     if let Some(limiter) = &flow.limiter {
-        limiter.take_request()?;
+        limiter.take_request("the flow's limit of requests per second is reached")?;
+    }
+    if let Some(fairness) = fairness {
+        let share = flow.share(|| fairness.share(&flow.terms.counter_party_id));
+        ticket.hold(fairness.admit(share, &ticket.ended()).await?);
     }
     if metered {
         // Last, so that a request that is refused for another reason spends nothing.
@@ -160,7 +166,7 @@ fn take_place(flow: &Flow, live: &Live, connection: Option<Arc<Connection>>) -> 
     let run = live.run.as_ref().ok_or_else(ended_meanwhile)?;
     run.enter(connection, most).map_err(|reason| match reason {
         NoEntry::Over => ended_meanwhile(),
-        NoEntry::Full => usage::too_many_at_once(),
+        NoEntry::Full => usage::too_many_at_once("the flow's limit of answers under way at once is reached"),
     })
 }
 

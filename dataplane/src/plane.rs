@@ -6,15 +6,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use dps_signaling::{ControlPlaneRegistration, Dialect, FlowRequest, SignalError};
 use ngsi_ld_filter::Filter;
 use policy_plan::{EnforcementPlan, PlanError, PlanVerifier, verify};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::address::Guard;
+use crate::breaker::{Breakers, Towards};
 use crate::client::Client;
 use crate::config::{Config, parse_url};
+use crate::fairness::Fairness;
 use crate::files::Digests;
 use crate::flow::{Flow, FlowRecord, FlowTable, Role, Terms};
 use crate::inbox::Inbox;
@@ -48,6 +50,12 @@ pub(crate) struct Plane {
     pub(crate) partners: Client,
     /// Towards sources that we push from.
     pub(crate) sources: Client,
+    /// Which sources do not answer.
+    pub(crate) source_health: Arc<Breakers>,
+    /// Which partners' data planes do not answer.
+    pub(crate) partner_health: Arc<Breakers>,
+    /// How partners share the public listener, where that is limited.
+    pub(crate) fairness: Option<Fairness>,
     /// Digests of files that were served.
     pub(crate) digests: Digests,
     /// The file roots of the configuration.
@@ -99,7 +107,9 @@ impl Plane {
         background: Handle,
     ) -> Result<Self, StoreError> {
         let store = Store::open(&config.data_dir)?;
-        let sources = Client::new(&tls, None, config.timeouts);
+        let source_health = Arc::new(Breakers::new(Towards::Source, config.upstream));
+        let partner_health = Arc::new(Breakers::new(Towards::Partner, config.upstream));
+        let sources = Client::new(&tls, None, config.timeouts).with_breakers(&source_health);
         let stores = Stores::new(&config.file_roots, &sources, config.timeouts, &background);
         let guard = Guard::new(&config.partners);
         let timeouts = config.timeouts;
@@ -108,8 +118,11 @@ impl Plane {
             flows: FlowTable::default(),
             accounts: Accounts::default(),
             control: Client::new(&tls, None, timeouts),
-            partners: Client::new(&tls, Some(guard), timeouts),
+            partners: Client::new(&tls, Some(guard), timeouts).with_breakers(&partner_health),
             sources,
+            source_health,
+            partner_health,
+            fairness: Fairness::of(config.sharing),
             tls,
             digests: Digests::new(background.clone()),
             inbox: Inbox::open(&config, &stores)?,
@@ -305,6 +318,20 @@ impl Plane {
             Source::open(named, &self.config.credentials, &self.stores, &self.digests, &public).await
         };
         flow.source(open).await
+    }
+
+    /// Whether a source or a partner is left alone because it does not answer.
+    pub(crate) fn misses_any(&self) -> bool {
+        self.source_health.is_any_open() || self.partner_health.is_any_open()
+    }
+
+    /// Who does not answer, and how the public listener is shared, for operators.
+    pub(crate) fn describe(&self) -> Value {
+        json!({
+            "sources": self.source_health.describe(),
+            "partners": self.partner_health.describe(),
+            "requests": self.fairness.as_ref().map(Fairness::describe),
+        })
     }
 
     /// Writes changes to the store.

@@ -13,7 +13,9 @@ use serde_json::{Map, Value};
 pub enum Fault {
     /// The one who sent the request.
     Caller,
-    /// The source or the partner behind us.
+    /// The source behind us.
+    Source,
+    /// The partner behind us.
     Peer,
     /// This program.
     Us,
@@ -25,6 +27,7 @@ impl Fault {
     fn as_str(self) -> &'static str {
         match self {
             Self::Caller => "caller",
+            Self::Source => "source",
             Self::Peer => "peer",
             Self::Us => "us",
             Self::Operator => "operator",
@@ -85,9 +88,20 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", Fault::Us, "the data plane failed; see its log")
     }
 
+    /// What a failure to write means: 507 where there is no room, which the operator makes, else 500.
+    pub fn not_written(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        if !matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
+            return Self::internal(error);
+        }
+        tracing::error!(%error, "there is no room to write");
+        let detail = "there is no room for this at the receiver";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "no_room", Fault::Operator, detail)
+    }
+
     /// 502: an answer cannot be filtered, so nothing of it passes. A context that is not listed is for the operator to list.
     pub fn unreadable(fault: &ngsi_ld_filter::Fault) -> Self {
-        let whose = if fault.code.starts_with("context_") { Fault::Operator } else { Fault::Peer };
+        let whose = if fault.code.starts_with("context_") { Fault::Operator } else { Fault::Source };
         Self::new(StatusCode::BAD_GATEWAY, fault.code, whose, fault.message.clone())
     }
 

@@ -11,6 +11,7 @@ use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer, Route};
+use socket2::SockRef;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::unbounded_channel;
@@ -197,6 +198,7 @@ fn serve(plane: &Data<Plane>, side: Side, socket: TcpListener) -> io::Result<Ser
     let config = &plane.config;
     let workers = if matches!(side, Side::Signaling) { 1 } else { config.workers };
     let shared = plane.clone();
+    let stall = config.limits.stall;
     let server = HttpServer::new(move || {
         let app = App::new().app_data(shared.clone()).app_data(Data::new(forwarder(&shared, side)));
         app.default_service(side.route())
@@ -210,7 +212,7 @@ fn serve(plane: &Data<Plane>, side: Side, socket: TcpListener) -> io::Result<Ser
         .h1_write_buffer_size(WRITE_BUFFER)
         .shutdown_timeout(config.drain.as_secs())
         .disable_signals()
-        .on_connect(remember_connection);
+        .on_connect(move |connection, data| remember_connection(connection, data, stall));
     let server = match &side.listener(config).tls {
         Some(tls) => server.listen_rustls_0_23(socket, tls.as_ref().clone())?,
         None => server.listen(socket)?,
@@ -220,30 +222,34 @@ fn serve(plane: &Data<Plane>, side: Side, socket: TcpListener) -> io::Result<Ser
 
 /// Each worker thread has its own client: a request and its upstream connection stay on one thread.
 fn forwarder(plane: &Plane, side: Side) -> Forwarder {
-    let guard = match side {
-        Side::Local => Some(plane.guard),
-        Side::Public | Side::Signaling => None,
+    let (guard, health) = match side {
+        Side::Local => (Some(plane.guard), &plane.partner_health),
+        Side::Public | Side::Signaling => (None, &plane.source_health),
     };
     Forwarder {
-        client: Client::new(&plane.tls, guard, plane.config.timeouts),
+        client: Client::new(&plane.tls, guard, plane.config.timeouts).with_breakers(health),
         idle: plane.config.timeouts.idle,
         max_request_body: plane.config.limits.max_request_body,
         pass_headers: Arc::clone(&plane.config.limits.pass_headers),
     }
 }
 
-/// Keeps a second handle on the socket, so that a stream can be cut while its reader does not read.
-fn remember_connection(connection: &dyn Any, data: &mut Extensions) {
+/// Keeps a second handle on the socket, so that a stream can be cut while its reader does not read, and has the system close
+/// the connection of a reader that takes nothing for too long: nobody else would notice while there is nothing to write.
+fn remember_connection(connection: &dyn Any, data: &mut Extensions, stall: Option<Duration>) {
     let socket = connection
         .downcast_ref::<TcpStream>()
         .or_else(|| connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0));
-    match socket.map(|socket| socket.as_fd().try_clone_to_owned()) {
-        Some(Ok(handle)) => {
+    let Some(socket) = socket else { return };
+    if let Err(error) = SockRef::from(socket).set_tcp_user_timeout(stall) {
+        tracing::warn!(%error, "a connection has no time limit for a reader that does not read");
+    }
+    match socket.as_fd().try_clone_to_owned() {
+        Ok(handle) => {
             data.insert(Arc::new(Connection::new(handle.into())));
         }
-        Some(Err(error)) => {
+        Err(error) => {
             tracing::warn!(%error, "a connection has no second handle; its streams end with their next byte")
         }
-        None => {}
     }
 }

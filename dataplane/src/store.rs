@@ -6,8 +6,8 @@
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, TableDefinition};
 use serde::Serialize;
@@ -106,10 +106,14 @@ struct Job {
     done: oneshot::Sender<Result<(), StoreError>>,
 }
 
+/// The open file. After a failure the library writes nothing more until it was opened anew: what is there is whole, and what was
+/// being written is not in it. `None` while that does not succeed.
+type Opened = Arc<RwLock<Option<Database>>>;
+
 /// Handle on the store; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    database: Arc<Database>,
+    database: Opened,
     jobs: Sender<Job>,
 }
 
@@ -121,20 +125,17 @@ impl Store {
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(StoreError::new)?;
         let path = folder.join("flows.redb");
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(&path)
-            .map_err(|error| StoreError(format!("cannot open `{}`: {error}", path.display())))?;
+        let database = open_file(&path)?;
         // Addresses of partners carry their tokens.
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(StoreError::new)?;
-        let database = Arc::new(database);
         // Makes the tables, so that reading need not care.
         write(&database, &[])?;
+        let database = Arc::new(RwLock::new(Some(database)));
         let (jobs, waiting) = channel();
         let writer = Arc::clone(&database);
         std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || serve(&writer, &waiting))
+            .spawn(move || serve(&writer, &path, &waiting))
             .map_err(StoreError::new)?;
         Ok(Self { database, jobs })
     }
@@ -178,7 +179,8 @@ impl Store {
         kind: Kind,
         prefix: &str,
     ) -> Result<Vec<(String, T)>, StoreError> {
-        let read = self.database.begin_read().map_err(StoreError::new)?;
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let read = database.as_ref().ok_or_else(closed)?.begin_read().map_err(StoreError::new)?;
         let table = read.open_table(kind.table()).map_err(StoreError::new)?;
         let mut found = Vec::new();
         for entry in table.range(prefix..).map_err(StoreError::new)? {
@@ -195,17 +197,54 @@ impl Store {
     }
 }
 
-fn serve(database: &Database, waiting: &Receiver<Job>) {
+fn open_file(path: &Path) -> Result<Database, StoreError> {
+    Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .create(path)
+        .map_err(|error| StoreError(format!("cannot open `{}`: {error}", path.display())))
+}
+
+fn closed() -> StoreError {
+    StoreError("it could not be opened anew after a failure".to_owned())
+}
+
+fn serve(database: &Opened, path: &Path, waiting: &Receiver<Job>) {
     while let Ok(first) = waiting.recv() {
         let mut jobs = vec![first];
         jobs.extend(waiting.try_iter().take(BATCH - 1));
         let changes: Vec<&Change> = jobs.iter().flat_map(|job| &job.changes).collect();
-        let result = write(database, &changes);
+        let result = write_or_reopen(database, path, &changes);
         for job in jobs {
             // Whoever asked may have gone.
             let _ = job.done.send(result.clone());
         }
     }
+}
+
+/// Writes; after a failure the file is opened anew, now or before the next attempt.
+fn write_or_reopen(opened: &Opened, path: &Path, changes: &[&Change]) -> Result<(), StoreError> {
+    if opened.read().unwrap_or_else(PoisonError::into_inner).is_none() {
+        reopen(opened, path)?;
+    }
+    let result = match opened.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        Some(database) => write(database, changes),
+        None => Err(closed()),
+    };
+    if let Err(error) = &result {
+        tracing::error!(%error, "the store could not write; it is opened anew");
+        if let Err(error) = reopen(opened, path) {
+            tracing::error!(%error, "the store cannot be opened anew; it is tried again with the next change");
+        }
+    }
+    result
+}
+
+fn reopen(opened: &Opened, path: &Path) -> Result<(), StoreError> {
+    let mut place = opened.write().unwrap_or_else(PoisonError::into_inner);
+    // Only one may have the file.
+    drop(place.take());
+    *place = Some(open_file(path)?);
+    Ok(())
 }
 
 fn write(database: &Database, changes: &[&Change]) -> Result<(), StoreError> {

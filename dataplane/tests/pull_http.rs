@@ -248,7 +248,7 @@ async fn an_unreachable_source_is_502_and_a_silent_one_504() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let flow = world.pull_http("tp-2", &format!("http://{}", silent.local_addr().unwrap())).await;
     let reply = flow.get(&world.client, "/x", &[]).await;
-    assert_eq!((reply.status, reply.json()["fault"].as_str()), (504, Some("peer")));
+    assert_eq!((reply.status, reply.json()["fault"].as_str()), (504, Some("source")));
 }
 
 #[actix_web::test]

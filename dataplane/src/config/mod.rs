@@ -8,7 +8,7 @@ mod roots;
 mod settings;
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +81,10 @@ pub struct Config {
     pub subscriptions: Subscriptions,
     /// Time limits towards sources and partners.
     pub timeouts: Timeouts,
+    /// What happens when they do not answer.
+    pub upstream: Upstream,
+    /// How partners share the public listener.
+    pub sharing: Sharing,
     /// Credentials for sources by name.
     pub credentials: HashMap<String, Credential>,
     /// Places for files by name.
@@ -100,6 +104,8 @@ pub struct Limits {
     pub pass_headers: Arc<[String]>,
     /// Open connections for each thread.
     pub max_connections: usize,
+    /// How long a reader may leave bytes untaken.
+    pub stall: Option<Duration>,
     /// Largest pushed body, in bytes.
     pub inbox_max_file: u64,
     /// Most pushed files of one flow.
@@ -152,6 +158,34 @@ pub struct Timeouts {
     pub head: Duration,
     /// For a pause inside a body.
     pub idle: Duration,
+}
+
+/// What happens when a source or a partner does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upstream {
+    /// How often a request is sent again that nobody has taken.
+    pub retries: u32,
+    /// Failed requests in a row after which it is left alone; 0: never.
+    pub rest_after: u32,
+    /// How long.
+    pub rest: Duration,
+}
+
+/// How partners share the public listener; `None` is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sharing {
+    /// Most requests that are answered at once.
+    pub requests: Option<NonZeroU32>,
+    /// Most of them of one partner.
+    pub requests_each: Option<NonZeroU32>,
+    /// Most requests of one partner that wait for their turn.
+    pub queue_each: usize,
+    /// Longest time that one waits.
+    pub patience: Duration,
+    /// Requests of one partner in a second, on average.
+    pub rate_each: Option<NonZeroU32>,
+    /// Bytes of answers to one partner in a second, on average.
+    pub bytes_each: Option<NonZeroU32>,
 }
 
 impl Config {
@@ -221,6 +255,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         max_request_body: reader.parsed("public.max_request_body_bytes", "a number of bytes"),
         pass_headers: header_names(reader),
         max_connections: reader.parsed("public.max_connections", "a number"),
+        stall: Some(seconds(reader, "public.stall_seconds")).filter(|limit| !limit.is_zero()),
         inbox_max_file: reader.parsed("inbox.max_file_bytes", "a number of bytes"),
         inbox_max_files: reader.parsed("inbox.max_files", "a number"),
     };
@@ -263,6 +298,12 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         head: seconds(reader, "upstream.head_timeout_seconds"),
         idle: seconds(reader, "upstream.idle_timeout_seconds"),
     };
+    let upstream = Upstream {
+        retries: reader.parsed("upstream.retries", "a number"),
+        rest_after: reader.parsed("upstream.rest_after_failures", "a number"),
+        rest: seconds(reader, "upstream.rest_seconds"),
+    };
+    let sharing = sharing(reader);
     let credentials = credentials::read(reader);
     let file_roots = roots::read(reader, &credentials);
     let inbox_root = reader.text("inbox.root");
@@ -291,6 +332,8 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         renewal,
         subscriptions,
         timeouts,
+        upstream,
+        sharing,
         credentials,
         file_roots,
         inbox_root,
@@ -304,6 +347,18 @@ pub(crate) fn flag(reader: &mut Reader, key: &str) -> bool {
 
 fn seconds(reader: &mut Reader, key: &str) -> Duration {
     Duration::from_secs(reader.parsed(key, "a whole number of seconds"))
+}
+
+fn sharing(reader: &mut Reader) -> Sharing {
+    let mut limit = |key: &str| NonZeroU32::new(reader.parsed(key, "a number"));
+    Sharing {
+        requests: limit("public.max_requests"),
+        requests_each: limit("public.max_requests_per_partner"),
+        rate_each: limit("public.requests_per_second_per_partner"),
+        bytes_each: limit("public.bytes_per_second_per_partner"),
+        queue_each: reader.parsed("public.queue_per_partner", "a number"),
+        patience: seconds(reader, "public.queue_seconds"),
+    }
 }
 
 fn subscriptions(reader: &mut Reader) -> Subscriptions {

@@ -41,6 +41,29 @@ pub const SETTINGS: &[Setting] = &[
     setting("public.max_request_body_bytes", Some("16777216"), "Largest body that a partner may send to a source."),
     setting("public.pass_headers", Some(""), "Further request headers that reach a source, comma-separated."),
     setting("public.max_connections", Some("10000"), "Open connections for each thread; more have to wait."),
+    setting(
+        "public.max_requests",
+        Some("0"),
+        "Most requests of partners that are answered at once; more wait, and partners take turns. 0: no limit.",
+    ),
+    setting(
+        "public.max_requests_per_partner",
+        Some("0"),
+        "Most of them of one partner. Less than `public.max_requests`, so that one partner's long downloads leave room. 0: no limit.",
+    ),
+    setting("public.queue_per_partner", Some("100"), "Most requests of one partner that wait; beyond it, 429."),
+    setting("public.queue_seconds", Some("10"), "Longest time that a request waits for its turn; after it, 503."),
+    setting("public.requests_per_second_per_partner", Some("0"), "Requests of one partner on average. 0: no limit."),
+    setting(
+        "public.bytes_per_second_per_partner",
+        Some("0"),
+        "Bytes of answers to one partner on average; streams are slowed down to it. 0: no limit.",
+    ),
+    setting(
+        "public.stall_seconds",
+        Some("120"),
+        "How long a reader may leave bytes untaken before its connection is closed, also of the local listener. 0: for ever.",
+    ),
     setting("signaling.listen", Some("127.0.0.1:8291"), "Address of the listener for the control plane."),
     setting("signaling.public_url", None, "Its address as the control plane sees it. Required unless on loopback."),
     setting(
@@ -113,7 +136,22 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("upstream.connect_timeout_seconds", Some("10"), "Longest wait for a connection to a source or a partner."),
     setting("upstream.head_timeout_seconds", Some("60"), "Longest wait for the head of an answer."),
-    setting("upstream.idle_timeout_seconds", Some("60"), "Longest pause inside the body of an answer."),
+    setting(
+        "upstream.idle_timeout_seconds",
+        Some("60"),
+        "Longest pause inside the body of an answer, or of what a partner pushes.",
+    ),
+    setting(
+        "upstream.retries",
+        Some("2"),
+        "How often a GET or HEAD is sent again when there was no connection or it closed before an answer; after 50 ms, 100 ms and so on.",
+    ),
+    setting(
+        "upstream.rest_after_failures",
+        Some("5"),
+        "After so many failed requests in a row a source or a partner is left alone for a while, and requests to it are answered with 503. 0: never.",
+    ),
+    setting("upstream.rest_seconds", Some("5"), "How long; then one request tries."),
     setting("inbox.max_file_bytes", Some("10737418240"), "Largest body that a partner may push."),
     setting("inbox.max_files", Some("10000"), "Most files that one flow may push."),
     setting(

@@ -255,7 +255,7 @@ fn failed(error: &io::Error) -> Problem {
         io::ErrorKind::TimedOut => {
             tracing::warn!(%error, "a file store gives no answer");
             let detail = "the source gave no answer in time";
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, "source_timeout", Fault::Peer, detail)
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "source_timeout", Fault::Source, detail)
         }
         io::ErrorKind::PermissionDenied => {
             tracing::error!(%error, "a file store refuses us");
@@ -264,7 +264,7 @@ fn failed(error: &io::Error) -> Problem {
         }
         _ => {
             tracing::error!(%error, "a file store failed");
-            Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Peer, "the source failed")
+            Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Source, "the source failed")
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) use record::{FlowRecord, moves};
 pub(crate) use run::{Connection, NoEntry, Run, Ticket};
 pub(crate) use table::FlowTable;
 
+use crate::fairness::Share;
 use crate::problem::Problem;
 use crate::renewal::Renewal;
 use crate::source::Source;
@@ -125,9 +126,13 @@ pub(crate) struct Flow {
     pub(crate) needs: Option<Needs>,
     /// How fast it may be used, where that is limited.
     pub(crate) limiter: Option<Limiter>,
+    /// The partner's part of the public listener, once it was used where that is limited.
+    share: OnceLock<Arc<Share>>,
     /// What is granted under its agreement, once it was asked for.
     account: OnceLock<Arc<Account>>,
-    /// Until this millisecond the last positive decision of the rules holds.
+    /// From this millisecond on, when it was made, and until this one the last positive decision of the rules holds. Both ends are
+    /// looked at, since a clock may also be set back.
+    allowed_from_ms: AtomicI64,
     allowed_until_ms: AtomicI64,
     /// The partner wants its token without `Bearer`.
     pub(crate) raw_token: AtomicBool,
@@ -145,10 +150,12 @@ impl Flow {
         Self {
             needs: plan.and_then(|plan| Needs::of(&plan.rules)),
             limiter: plan.and_then(|plan| Limiter::of(&plan.limits)),
+            share: OnceLock::new(),
             account: OnceLock::new(),
             terms,
             live: RwLock::new(Arc::new(live)),
             gate: tokio::sync::Mutex::new(()),
+            allowed_from_ms: AtomicI64::new(i64::MAX),
             allowed_until_ms: AtomicI64::new(i64::MIN),
             raw_token: AtomicBool::new(false),
             renewing: AtomicBool::new(false),
@@ -211,9 +218,20 @@ impl Flow {
         Arc::clone(self.account.get_or_init(find))
     }
 
+    /// The partner's part of the public listener; `find` gives it at the first use.
+    pub(crate) fn share(&self, find: impl FnOnce() -> Arc<Share>) -> &Share {
+        self.share.get_or_init(find)
+    }
+
     /// Whether each piece of a body has to be paid for, or to wait for its turn.
     pub(crate) fn counts_bytes(&self) -> bool {
-        self.needs.is_some_and(|needs| needs.volume) || self.limiter.as_ref().is_some_and(Limiter::is_paced)
+        self.needs.is_some_and(|needs| needs.volume) || self.paces().next().is_some()
+    }
+
+    /// The paces of its bodies: that of the flow and that of all flows of its partner.
+    pub(crate) fn paces(&self) -> impl Iterator<Item = &Limiter> {
+        let of_partner = self.share.get().and_then(|share| share.limiter());
+        self.limiter.as_ref().into_iter().chain(of_partner).filter(|limiter| limiter.is_paced())
     }
 
     /// Asks the agreement's rules, for a flow whose use is not metered. A positive answer is remembered until the next moment
@@ -223,14 +241,16 @@ impl Flow {
     /// The refusal with rule and fact.
     pub(crate) fn judge(&self, now_ms: i64) -> Result<(), Problem> {
         let Some(plan) = &self.terms.plan else { return Ok(()) };
-        if now_ms < self.allowed_until_ms.load(Ordering::Relaxed) {
+        let until = self.allowed_until_ms.load(Ordering::Acquire);
+        if now_ms < until && now_ms >= self.allowed_from_ms.load(Ordering::Relaxed) {
             return Ok(());
         }
         let decision = plan.rules.decide(now_ms, &Used::default());
         if !decision.allow {
             return Err(Problem::from(decision.refusal()));
         }
-        self.allowed_until_ms.store(decision.next_boundary_ms.unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.allowed_from_ms.store(now_ms, Ordering::Relaxed);
+        self.allowed_until_ms.store(decision.next_boundary_ms.unwrap_or(i64::MAX), Ordering::Release);
         Ok(())
     }
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::fairness::Place;
+
 /// A second handle on a client's socket, only used to close it.
 #[derive(Debug)]
 pub(crate) struct Connection(TcpStream);
@@ -78,7 +80,7 @@ impl Run {
         streams.next += 1;
         streams.open.insert(number, connection);
         drop(streams);
-        Ok(Ticket { run: Arc::clone(self), number })
+        Ok(Ticket { run: Arc::clone(self), number, place: None })
     }
 
     /// Ends the run: nobody gets in, whoever is in is thrown out.
@@ -113,9 +115,16 @@ pub(crate) enum NoEntry {
 pub(crate) struct Ticket {
     run: Arc<Run>,
     number: u64,
+    /// The place among the requests of all partners, where those are counted.
+    place: Option<Place>,
 }
 
 impl Ticket {
+    /// Holds a place as long as the stream is in.
+    pub(crate) fn hold(&mut self, place: Option<Place>) {
+        self.place = place;
+    }
+
     /// Whether the run was cut.
     pub(crate) fn is_over(&self) -> bool {
         self.run.is_over()

@@ -59,7 +59,7 @@ impl Arrival {
     pub(super) async fn write(&mut self, chunk: Bytes) -> Result<(), Problem> {
         if let Err(error) = self.upload.write(chunk.clone()).await {
             self.failed = true;
-            return Err(Problem::internal(&error));
+            return Err(Problem::not_written(&error));
         }
         self.hasher.update(&chunk);
         self.length += chunk.len() as u64;
@@ -129,7 +129,7 @@ impl Inbox {
         size: Option<u64>,
     ) -> Result<Arrival, Problem> {
         let upload = self.store.create(&join(folder, file), key, size).await;
-        let upload = upload.map_err(|error| Problem::internal(&error))?;
+        let upload = upload.map_err(|error| Problem::not_written(&error))?;
         Ok(Arrival { upload, hasher: Sha256::new(), length: 0, failed: false })
     }
 

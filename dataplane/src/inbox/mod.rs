@@ -181,9 +181,10 @@ impl Asked<'_> {
     /// Adds a body to what has arrived, up to `end` bytes in all.
     async fn take(&self, arrival: &mut Arrival, mut payload: Payload, end: u64) -> Result<(), Problem> {
         let ended = self.ticket.ended();
+        let idle = self.plane.config.timeouts.idle;
         loop {
             let chunk = tokio::select! {
-                chunk = payload.next() => chunk,
+                chunk = tokio::time::timeout(idle, payload.next()) => chunk.map_err(|_| too_slow())?,
                 () = ended.cancelled() => return Err(ended_meanwhile()),
             };
             let Some(chunk) = chunk else { return Ok(()) };
@@ -204,7 +205,7 @@ impl Asked<'_> {
             let detail = "the data that arrived has another SHA-256 than was announced";
             return Err(Problem::bad_request("digest_mismatch", detail));
         }
-        upload.commit().await.map_err(|error| Problem::internal(&error))?;
+        upload.commit().await.map_err(|error| Problem::not_written(&error))?;
         self.plane.inbox.count_one(self.folder);
         tracing::info!(process = self.folder, name, size = length, verified = announced.is_some(), "received a file");
         let body = json!({"name": name, "size": length, "sha256": hex::encode(digest)});
@@ -249,6 +250,12 @@ impl Asked<'_> {
 fn in_progress() -> Problem {
     let detail = "another request is sending this file";
     Problem::new(StatusCode::CONFLICT, "push_in_progress", Fault::Caller, detail)
+}
+
+/// 408: what arrived until then stays, where the sender can go on.
+fn too_slow() -> Problem {
+    let detail = "nothing arrived for too long";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", Fault::Caller, detail)
 }
 
 /// The ending for the announced media type; `bin` where there is none.

@@ -23,7 +23,8 @@ pub(crate) use links::Rewrite;
 pub(crate) use page::{Behind, refuse_page};
 pub(crate) use selected::{Described, Question, describe, filtered_response, question, serve as serve_selected};
 
-use crate::client::{self, Client, ClientError};
+use crate::breaker::{Towards, moment};
+use crate::client::{self, Client, ClientError, Outgoing};
 use crate::flow::Ticket;
 use crate::problem::{Fault, Problem};
 
@@ -72,12 +73,45 @@ impl Forwarder {
             }
             None => (client::empty(), None),
         };
-        let mut head = http::Request::new(body);
-        *head.method_mut() = http::Method::from_bytes(request.method().as_str().as_bytes())
+        let method = http::Method::from_bytes(request.method().as_str().as_bytes())
             .map_err(|_| Problem::bad_request("method_not_readable", "the method cannot be read"))?;
+        let length = length.filter(|length| *length > 0 && exceeded.is_some());
+        let make = |body| self.request(request, &method, body, length, target);
+        let ended = ticket.ended();
+        let sending = async {
+            if exceeded.is_none() && matches!(method, http::Method::GET | http::Method::HEAD) {
+                self.client.send_again(|| make(client::empty())).await
+            } else {
+                self.client.send(make(body)).await
+            }
+        };
+        let answer = tokio::select! {
+            answer = sending => answer,
+            () = ended.cancelled() => return Err(ended_meanwhile()),
+        };
+        answer.map_err(|error| {
+            if exceeded.is_some_and(|exceeded| exceeded.load(Ordering::Acquire)) {
+                too_large(self.max_request_body)
+            } else {
+                unreachable(&error)
+            }
+        })
+    }
+
+    /// Our request for the caller's. `length` is that of its body.
+    fn request(
+        &self,
+        request: &HttpRequest,
+        method: &http::Method,
+        body: Outgoing,
+        length: Option<u64>,
+        target: &Target,
+    ) -> http::Request<Outgoing> {
+        let mut head = http::Request::new(body);
+        *head.method_mut() = method.clone();
         *head.uri_mut() = target.uri.clone();
         *head.headers_mut() = headers::to_source(request.headers(), &self.pass_headers);
-        if let (Some(length), true) = (length.filter(|length| *length > 0), exceeded.is_some()) {
+        if let Some(length) = length {
             head.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
         }
         if target.drop_tenant {
@@ -89,18 +123,19 @@ impl Forwarder {
         if let Some(authorization) = &target.authorization {
             head.headers_mut().insert(http::header::AUTHORIZATION, authorization.clone());
         }
-        let ended = ticket.ended();
-        let answer = tokio::select! {
-            answer = self.client.send(head) => answer,
-            () = ended.cancelled() => return Err(ended_meanwhile()),
+        head
+    }
+
+    /// Says of an error that passes through us that it is not ours (RFC 9209). What is there already stays before it, so that the one
+    /// nearest to the source comes first.
+    fn name_whose(&self, status: StatusCode, out: &mut header::HeaderMap) {
+        let us = match self.client.towards() {
+            Towards::Source => "hansa-provider",
+            Towards::Partner => "hansa-consumer",
         };
-        answer.map_err(|error| {
-            if exceeded.is_some_and(|exceeded| exceeded.load(Ordering::Acquire)) {
-                too_large(self.max_request_body)
-            } else {
-                unreachable(&error)
-            }
-        })
+        if let Ok(value) = header::HeaderValue::from_str(&format!("{us}; received-status={}", status.as_u16())) {
+            out.append(header::HeaderName::from_static("proxy-status"), value);
+        }
     }
 
     /// Turns the target's answer into ours; the body follows as it comes.
@@ -113,7 +148,8 @@ impl Forwarder {
     ) -> HttpResponse {
         let (head, source) = answer.into_parts();
         let Ok(status) = StatusCode::from_u16(head.status.as_u16()) else {
-            return HttpResponse::from_error(unreachable(&ClientError::Unreachable("odd status".to_owned())));
+            let towards = self.client.towards();
+            return HttpResponse::from_error(unreachable(&ClientError::Unreachable(towards, "odd status".to_owned())));
         };
         let length = head
             .headers
@@ -131,6 +167,9 @@ impl Forwarder {
         };
         let out = response.headers_mut();
         headers::to_reader(&head.headers, |name, value| out.append(name, value));
+        if status.is_client_error() || status.is_server_error() {
+            self.name_whose(status, out);
+        }
         for value in head.headers.get_all(http::header::LINK) {
             let kept = value.to_str().ok().and_then(|text| rewrite.link(text));
             if let Some(value) = kept.and_then(|text| header::HeaderValue::from_str(&text).ok()) {
@@ -178,18 +217,33 @@ pub(crate) fn ended_meanwhile() -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "flow_ended", Fault::Caller, "the flow was ended while the request was waiting")
 }
 
-/// What the reader learns of a silent target: that it is silent.
+/// What the reader learns of a silent target: that it is silent, and since when where it was not asked for that.
 pub(crate) fn unreachable(error: &ClientError) -> Problem {
-    tracing::warn!(%error, "the source or the partner gave no answer");
+    let problem = |towards, status, [of_source, of_partner]: [&'static str; 2], what: &str| {
+        let (code, fault, who) = match towards {
+            Towards::Source => (of_source, Fault::Source, "the source"),
+            Towards::Partner => (of_partner, Fault::Peer, "the partner's data plane"),
+        };
+        Problem::new(status, code, fault, format!("{who} {what}"))
+    };
     match error {
-        ClientError::TimedOut => Problem::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "source_timeout",
-            Fault::Peer,
-            "the source gave no answer in time",
-        ),
-        ClientError::Unreachable(_) => {
-            Problem::new(StatusCode::BAD_GATEWAY, "source_unreachable", Fault::Peer, "the source cannot be reached")
+        ClientError::TimedOut(towards) => {
+            tracing::warn!(%error, "no answer");
+            let codes = ["source_timeout", "partner_timeout"];
+            problem(*towards, StatusCode::GATEWAY_TIMEOUT, codes, "gave no answer in time")
+        }
+        ClientError::Unreachable(towards, _) => {
+            tracing::warn!(%error, "no answer");
+            let codes = ["source_unreachable", "partner_unreachable"];
+            problem(*towards, StatusCode::BAD_GATEWAY, codes, "cannot be reached")
+        }
+        ClientError::Resting(towards, resting) => {
+            let since = moment(resting.since_ms);
+            let what = format!("has not answered since {since}, and is asked again after a pause");
+            let seconds = resting.wait.as_secs().saturating_add(1);
+            let codes = ["source_resting", "partner_resting"];
+            problem(*towards, StatusCode::SERVICE_UNAVAILABLE, codes, &what)
+                .with_header(header::RETRY_AFTER, header::HeaderValue::from(seconds))
         }
     }
 }

@@ -244,8 +244,10 @@ fn status(given: http::StatusCode) -> Result<StatusCode, Problem> {
             "the source does not let this data plane read",
         ),
         400..500 => problem(StatusCode::BAD_REQUEST, "source_refused", Fault::Caller, "the source refused the request"),
-        504 => problem(StatusCode::GATEWAY_TIMEOUT, "source_timeout", Fault::Peer, "the source gave no answer in time"),
-        500.. => problem(StatusCode::BAD_GATEWAY, "source_failed", Fault::Peer, "the source failed"),
+        504 => {
+            problem(StatusCode::GATEWAY_TIMEOUT, "source_timeout", Fault::Source, "the source gave no answer in time")
+        }
+        500.. => problem(StatusCode::BAD_GATEWAY, "source_failed", Fault::Source, "the source failed"),
         _ => Err(not_understood("the source answered with a status that has no entities")),
     }
 }
@@ -254,7 +256,7 @@ fn status(given: http::StatusCode) -> Result<StatusCode, Problem> {
 fn partial() -> Problem {
     let detail =
         "the source gives only a part of what was asked for, and the agreement's rules need all; ask for less time";
-    Problem::new(StatusCode::BAD_GATEWAY, "answer_partial", Fault::Peer, detail)
+    Problem::new(StatusCode::BAD_GATEWAY, "answer_partial", Fault::Source, detail)
 }
 
 fn refused(refusal: policy_plan::Refusal) -> Problem {
@@ -272,7 +274,7 @@ fn no_such_entity() -> Problem {
 }
 
 fn not_understood(detail: &str) -> Problem {
-    Problem::new(StatusCode::BAD_GATEWAY, "answer_not_understood", Fault::Peer, detail)
+    Problem::new(StatusCode::BAD_GATEWAY, "answer_not_understood", Fault::Source, detail)
 }
 
 fn joined(request: &HttpRequest, name: &header::HeaderName) -> Result<Option<String>, Problem> {
@@ -345,11 +347,11 @@ impl<B: MessageBody<Error = BrokenBody> + Unpin> SelectedBody<B> {
             BrokenBody::Stalled => Problem::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "source_timeout",
-                Fault::Peer,
+                Fault::Source,
                 "the source paused for too long",
             ),
             BrokenBody::Source(_) => {
-                Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Peer, "the source broke off")
+                Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Source, "the source broke off")
             }
         })
     }

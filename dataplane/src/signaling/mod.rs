@@ -32,7 +32,7 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, plane: Data<Pl
     let plane = plane.into_inner();
     let path = request.path().trim_end_matches('/').to_owned();
     if path == "/health" {
-        return Ok(HttpResponse::Ok().json(json!({"status": "up"})));
+        return Ok(HttpResponse::Ok().json(json!({"status": "up", "targetsThatDoNotAnswer": plane.misses_any()})));
     }
     authenticate(&plane, &request)?;
     let mut segments = Vec::new();
@@ -46,6 +46,7 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, plane: Data<Pl
         (&Method::POST, ["dataflows", "start"]) => open(&plane, Signal::Start, payload).await,
         (&Method::POST, ["dataflows", id, signal]) => signal_flow(&plane, id, signal, payload).await,
         (&Method::GET, ["dataflows", id, "status"]) => Ok(ok(&plane.status(id)?.encode(Dialect::Rc3))),
+        (&Method::GET, ["status"]) => Ok(ok(&plane.describe())),
         (&Method::PUT, ["controlplanes"]) => {
             let message = ControlPlaneRegistration::decode(&body(payload).await?)?;
             plane.add_control_plane(&message).await?;
@@ -58,6 +59,7 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, plane: Data<Pl
         (_, ["dataflows", "prepare" | "start"]) => Err(wrong_method("POST")),
         (_, ["dataflows", _, "status"]) => Err(wrong_method("GET")),
         (_, ["dataflows", _, _]) => Err(wrong_method("POST")),
+        (_, ["status"]) => Err(wrong_method("GET")),
         (_, ["controlplanes"]) => Err(wrong_method("PUT")),
         (_, ["controlplanes", _]) => Err(wrong_method("DELETE")),
         _ => Err(no_route()),

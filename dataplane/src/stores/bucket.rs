@@ -246,8 +246,8 @@ impl HttpService for Service {
         let request = request.map(|body| body.map_err(io::Error::other).boxed_unsync());
         let answer = self.0.send_while_moving(request).await.map_err(|error| {
             let kind = match &error {
-                ClientError::TimedOut => HttpErrorKind::Timeout,
-                ClientError::Unreachable(_) => HttpErrorKind::Connect,
+                ClientError::TimedOut(_) => HttpErrorKind::Timeout,
+                ClientError::Unreachable(..) | ClientError::Resting(..) => HttpErrorKind::Connect,
             };
             HttpError::new(kind, error)
         })?;

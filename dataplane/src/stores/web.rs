@@ -88,8 +88,8 @@ fn checked<B>(answer: Response<B>) -> io::Result<Response<B>> {
 
 fn unreachable(error: ClientError) -> io::Error {
     let kind = match error {
-        ClientError::TimedOut => io::ErrorKind::TimedOut,
-        ClientError::Unreachable(_) => io::ErrorKind::ConnectionAborted,
+        ClientError::TimedOut(_) => io::ErrorKind::TimedOut,
+        ClientError::Unreachable(..) | ClientError::Resting(..) => io::ErrorKind::ConnectionAborted,
     };
     io::Error::new(kind, error)
 }

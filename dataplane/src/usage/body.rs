@@ -54,7 +54,7 @@ impl Gate {
 
     fn hold(&mut self, mut piece: Bytes) {
         // Small parts where the pace is slow, so that something moves all the time.
-        let most = self.flow.limiter.as_ref().map_or(usize::MAX, Limiter::largest_part);
+        let most = self.flow.paces().map(Limiter::largest_part).min().unwrap_or(usize::MAX);
         self.rest = piece.split_off(piece.len().min(most));
         let bytes = piece.len() as u64;
         let paid = bytes.min(self.prepaid);

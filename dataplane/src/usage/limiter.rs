@@ -57,12 +57,12 @@ impl Limiter {
     /// Takes a request.
     ///
     /// # Errors
-    /// 429 that says when the next one fits.
-    pub(crate) fn take_request(&self) -> Result<(), Problem> {
+    /// 429 with this sentence that says when the next one fits.
+    pub(crate) fn take_request(&self, detail: &'static str) -> Result<(), Problem> {
         let Some(requests) = &self.requests else { return Ok(()) };
         requests.check().map_err(|early| {
             let wait = early.wait_time_from(self.clock.now());
-            too_many("too_many_requests", "the flow's limit of requests per second is reached", wait)
+            too_many("too_many_requests", detail, wait)
         })
     }
 
@@ -90,8 +90,15 @@ impl Limiter {
 }
 
 /// 429: as many answers are under way as may be.
-pub(crate) fn too_many_at_once() -> Problem {
-    too_many("too_many_at_once", "the flow's limit of answers under way at once is reached", Duration::ZERO)
+pub(crate) fn too_many_at_once(detail: &'static str) -> Problem {
+    too_many("too_many_at_once", detail, Duration::ZERO)
+}
+
+/// 503: all places are taken, and the request's turn did not come in time.
+pub(crate) fn too_busy() -> Problem {
+    let detail = "this data plane answers as many requests as it may, and the turn of this one did not come in time";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_busy", Fault::Us, detail)
+        .with_header(header::RETRY_AFTER, header::HeaderValue::from_static("1"))
 }
 
 /// 429 with `Retry-After` in whole seconds.
@@ -117,9 +124,9 @@ mod tests {
     #[test]
     fn one_request_too_many_is_told_when_to_come_again() {
         let limiter = limiter(serde_json::json!({"requestsPerSecond": 2}));
-        limiter.take_request().unwrap();
-        limiter.take_request().unwrap();
-        let problem = limiter.take_request().unwrap_err();
+        limiter.take_request("").unwrap();
+        limiter.take_request("").unwrap();
+        let problem = limiter.take_request("").unwrap_err();
         assert_eq!((problem.status().as_u16(), problem.code()), (429, "too_many_requests"));
         assert!(!limiter.is_paced() && limiter.concurrent().is_none());
     }
@@ -139,7 +146,7 @@ mod tests {
     async fn the_extremes_work() {
         let fast = limiter(serde_json::json!({"bytesPerSecond": u32::MAX, "requestsPerSecond": u32::MAX}));
         fast.pace(1 << 30).await;
-        (0..1_000).for_each(|_| fast.take_request().unwrap());
+        (0..1_000).for_each(|_| fast.take_request("").unwrap());
         let slow = limiter(serde_json::json!({"bytesPerSecond": 1}));
         slow.pace(1).await;
         assert_eq!(slow.largest_part(), 1);

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use account::Account;
 pub(crate) use body::{MeteredBody, metered_outgoing};
-pub(crate) use limiter::{Limiter, too_many_at_once};
+pub(crate) use limiter::{Limiter, too_busy, too_many_at_once};
 pub(crate) use needs::Needs;
 
 use account::{Bytes, Step};
@@ -181,7 +181,7 @@ async fn pass(
     unpaid: u64,
 ) -> Result<(), Problem> {
     let passing = async {
-        if let Some(limiter) = &flow.limiter {
+        for limiter in flow.paces() {
             limiter.pace(bytes).await;
         }
         spend_bytes(&plane, &flow, unpaid).await

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod parts;
+pub mod scripted;
 
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -156,6 +157,12 @@ impl World {
     /// A data plane under this control plane.
     pub async fn under(control: Played, more: &str) -> Self {
         Self::configured(control, more, |config| config).await
+    }
+
+    /// A data plane with further settings towards sources and of the public listener.
+    pub async fn tuned(upstream: &str, public: &str) -> Self {
+        let control = Played::start(|_| HttpResponse::Ok().json(json!({})));
+        Self::configured(control, "", |config| tune(&config, upstream, public)).await
     }
 
     /// A data plane under this control plane, whose configuration `change` has seen.
@@ -332,6 +339,15 @@ impl World {
         assert_eq!(status, 200, "{body}");
         id
     }
+}
+
+/// A configuration with further settings towards sources and of the public listener; later ones of `upstream` replace the kit's.
+pub fn tune(config: &str, upstream: &str, public: &str) -> String {
+    let named = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    let replaced: Vec<String> = upstream.lines().map(named).collect();
+    let kept = config.lines().filter(|line| !line.contains('=') || !replaced.contains(&named(line)));
+    let kept = kept.collect::<Vec<_>>().join("\n");
+    kept.replace("[upstream]", &format!("[upstream]\n{upstream}")).replace("[public]", &format!("[public]\n{public}"))
 }
 
 /// A pull flow as its partner sees it.

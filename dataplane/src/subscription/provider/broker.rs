@@ -44,7 +44,7 @@ pub(super) async fn create(plane: &Plane, offer: &Offer) -> Result<(), Problem> 
             tracing::warn!(%status, "the broker refuses a subscription");
             Err(Problem::bad_request("source_refused", "the source refuses the subscription"))
         }
-        _ => Err(Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Peer, "the source failed")),
+        _ => Err(Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Source, "the source failed")),
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn is_there(plane: &Plane, offer: &Offer) -> Result<bool, Probl
     match ask(plane, &offer.flow, Method::GET, &offer.record.broker_id, None).await? {
         StatusCode::NOT_FOUND => Ok(false),
         status if status.is_success() => Ok(true),
-        _ => Err(Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Peer, "the source failed")),
+        _ => Err(Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Source, "the source failed")),
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn remove(plane: &Plane, flow: &Flow, broker_id: &str) -> Resul
     match ask(plane, flow, Method::DELETE, broker_id, None).await? {
         StatusCode::NOT_FOUND => Ok(()),
         status if status.is_success() => Ok(()),
-        _ => Err(Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Peer, "the source failed")),
+        _ => Err(Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Source, "the source failed")),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn catch_up(plane: &Arc<Plane>, offer: &Offer) -> Result<(), Pr
                 Problem::new(
                     StatusCode::BAD_GATEWAY,
                     "source_failed",
-                    Fault::Peer,
+                    Fault::Source,
                     "a page of the source did not arrive",
                 )
             })?;
