@@ -370,9 +370,8 @@ impl Told<'_> {
             .map(|rule| rule.rule.targets.as_slice())
             .unwrap_or_default();
         let asked = self.facts.target.as_deref().or(policy.compiled.target.as_deref());
-        let collections = asked.and_then(|asked| self.facts.collections(asked)).unwrap_or_default();
-        let is_meant = |target: &String| asked == Some(target.as_str()) || collections.contains(target.as_str());
-        Named(targets.is_empty() || targets.iter().any(is_meant))
+        let meant = self.facts.targets(asked);
+        Named(targets.is_empty() || targets.iter().any(|target| meant.contains(target.as_str())))
     }
 
     /// The constraints of the rule as they stand in the document.

@@ -34,7 +34,10 @@ pub struct Facts {
     /// Members and the collections that they are in, of assets and of parties; `None` when nothing is known of them.
     /// An asset or party that is not listed is not a member. Other names may be listed, too: a purpose and the wider one.
     pub part_of: Option<Vec<(String, String)>>,
-    /// Properties of the asset, an object, for refinements of asset collections.
+    /// The collections that the asset is in, all of them; `None` when that is not known. [`Facts::part_of`] may tell more.
+    pub asset_in: Option<BTreeSet<String>>,
+    /// Properties of the asset, an object, for refinements of asset collections: terms of DCAT and Dublin Core with the
+    /// prefixes `dcat:` and `dct:`.
     pub asset: Json,
     /// Values of left operands that have no source of their own here, an object: `{"count": 3}`, and
     /// `{"payAmount": {"@value": 5, "unit": "…"}}` where the constraint names a unit.
@@ -98,6 +101,12 @@ impl Facts {
             }
         }
         Some(found)
+    }
+
+    /// The asset that is asked for, and the collections that it is in as far as they are known.
+    pub(crate) fn targets<'a>(&'a self, asset: Option<&'a str>) -> BTreeSet<&'a str> {
+        let collections = asset.and_then(|asset| self.collections(asset)).unwrap_or_default();
+        asset.into_iter().chain(collections).chain(self.asset_in.iter().flatten().map(String::as_str)).collect()
     }
 
     /// A value that the facts give for a left operand, in the unit of the constraint.
@@ -326,7 +335,8 @@ fn lies_in(left: &Left, inner: &str, outer: &str, facts: &Facts) -> Truth {
     match left {
         _ if inner == outer || facts.collections(inner).is_some_and(|found| found.contains(outer)) => Truth::True,
         Left::Spatial | Left::NutsRegion => region::lies_in(inner, outer),
-        Left::Target if facts.part_of.is_some() => Truth::False,
+        Left::Target if facts.asset_in.as_ref().is_some_and(|found| found.contains(outer)) => Truth::True,
+        Left::Target if facts.asset_in.is_some() || facts.part_of.is_some() => Truth::False,
         Left::Recipient => match facts.claim("groups").map(|groups| claim_values(groups).unwrap_or_default()) {
             Some(groups) => groups.contains(&Scalar::Text(outer.to_owned())).into(),
             // Another party is not a group; of other names it is not known whether the recipient belongs to them.

@@ -55,6 +55,8 @@ pub struct Looks<'p> {
     pub usage: bool,
     /// [`Facts::transfers`].
     pub transfers: bool,
+    /// [`Facts::asset`], [`Facts::asset_in`] and [`Facts::format`].
+    pub asset: bool,
 }
 
 /// A compiled policy. Cheap to clone, and shared between threads.
@@ -149,11 +151,15 @@ impl Policy {
     #[must_use]
     pub fn looks_at(&self) -> Looks<'_> {
         let mut looks = Looks { duties: !self.compiled.duties.is_empty(), ..Looks::default() };
+        let own = self.compiled.target.as_deref();
+        looks.asset =
+            self.compiled.rules.iter().flat_map(|rule| &rule.rule.targets).any(|target| Some(target.as_str()) != own);
         for (_, atom) in &self.compiled.atoms {
             match &atom.left {
                 Left::Event => looks.events = true,
                 Left::Usage(_) => looks.usage = true,
                 Left::Transfers => looks.transfers = true,
+                Left::Asset { .. } | Left::Format | Left::Target => looks.asset = true,
                 Left::Consent => looks.consents.extend(atom.right.iter().filter_map(|value| match value {
                     Scalar::Text(id) => Some(id.as_str()),
                     _ => None,
@@ -233,10 +239,9 @@ impl Policy {
         let nothing = BTreeMap::new();
         let assumed = if is_proposal { &self.compiled.hopes } else { &nothing };
         let operands = Operands::collect(&self.compiled.atoms, target, facts, at, assumed);
-        let collections = target.and_then(|target| facts.collections(target)).unwrap_or_default();
         let request = Request {
             actions: action_with_ancestors(action),
-            targets: target.into_iter().chain(collections).collect(),
+            targets: facts.targets(target).into_iter().collect(),
             settled: settled.to_vec(),
         };
         (operands, request)

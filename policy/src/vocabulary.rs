@@ -393,6 +393,23 @@ pub(crate) fn counts_transfers(unit: &str) -> Result<bool, String> {
     }
 }
 
+/// The name under which facts tell a property of an asset: terms of DCAT and of Dublin Core with their usual prefixes.
+fn asset_property(name: &str) -> String {
+    const NAMESPACES: [(&str, &str); 4] = [
+        ("http://www.w3.org/ns/dcat#", "dcat:"),
+        ("http://purl.org/dc/terms/", "dct:"),
+        ("https://purl.org/dc/terms/", "dct:"),
+        ("dcterms:", "dct:"),
+    ];
+    let short = NAMESPACES.iter().find_map(|(from, to)| name.strip_prefix(from).map(|rest| format!("{to}{rest}")));
+    short.unwrap_or_else(|| term(name).to_owned())
+}
+
+/// Whether a connector can tell the property of each asset.
+fn is_described(property: &str) -> bool {
+    property.starts_with("dcat:") || property.starts_with("dct:")
+}
+
 /// Reads a left operand.
 ///
 /// # Errors
@@ -400,14 +417,16 @@ pub(crate) fn counts_transfers(unit: &str) -> Result<bool, String> {
 /// A sentence, when nothing here knows where its value would come from.
 pub(crate) fn left_operand(name: &str, reading: Reading) -> Result<Left, String> {
     if reading.subject == Subject::Asset {
-        if !reading.is_open {
+        let property = asset_property(name);
+        if !reading.is_open && property == "fileFormat" {
+            return Ok(Left::Format);
+        }
+        if !reading.is_open && !is_described(&property) {
             return Err(format!(
-                "nothing is known here about the members of a collection, so not its `{}`",
-                term(name)
+                "`{property}` is not known of assets here; what is known is `fileFormat`, and how the catalog describes them: `dcat:…` and `dct:…`"
             ));
         }
-        let name = term(name);
-        return Ok(Left::Asset { name: format!("{name} of the asset"), path: vec![name.to_owned()] });
+        return Ok(Left::Asset { name: format!("{property} of the asset"), path: vec![property] });
     }
     let short = match name.strip_prefix("edc:").or_else(|| name.strip_prefix(EDC)) {
         Some("inForceDate") => "inForceDate",

@@ -280,6 +280,55 @@ async fn transfers_are_counted_also_when_they_come_at_once() {
     assert_eq!((started, refused), (2, 2));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn terms_for_a_collection_hold_for_the_datasets_in_it() {
+    let pair = Pair::start().await.unwrap();
+    let api = pair.consumer.api();
+    let terms = json!([{
+        "action": "use",
+        "target": {"@type": "AssetCollection", "source": "urn:col:traffic", "refinement": [
+            {"leftOperand": "dcat:theme", "operator": "eq", "rightOperand": "urn:theme:transport"}]},
+        "constraint": [{"leftOperand": "fileFormat", "operator": "eq", "rightOperand": "application/ld+json"}]
+    }]);
+    let dataset = |id: &str, collection: &str, theme: &str, media_type: &str| {
+        let mut dataset = pair.http_dataset(id);
+        dataset["properties"] = json!({"dct:isPartOf": {"@id": collection}, "dcat:theme": {"@id": theme}});
+        dataset["distributions"] = json!([{"format": "HttpData-PULL", "mediaType": media_type}]);
+        dataset
+    };
+    let inside = dataset("inside", "urn:col:traffic", "urn:theme:transport", "application/ld+json");
+    pair.publish_dataset(&inside, &terms, &json!({})).await.unwrap();
+    let negotiation = pair.negotiate("inside", "automatic").await.unwrap();
+    let agreement = api.agreed(&negotiation).await.unwrap();
+    Running::begin(&pair, &agreement).await;
+
+    let table = [
+        (
+            "elsewhere",
+            dataset("elsewhere", "urn:col:air", "urn:theme:transport", "application/ld+json"),
+            "urn:col:traffic",
+        ),
+        (
+            "other-theme",
+            dataset("other-theme", "urn:col:traffic", "urn:theme:air", "application/ld+json"),
+            "urn:theme:air",
+        ),
+    ];
+    for (id, dataset, fact) in table {
+        pair.publish_dataset(&dataset, &terms, &json!({})).await.unwrap();
+        let negotiation = pair.negotiate(id, "automatic").await.unwrap();
+        let seen = api.reaches(Kind::Negotiation, &negotiation, &["TERMINATED"]).await.unwrap();
+        assert!(seen.to_string().contains(fact), "{id}: {seen}");
+    }
+
+    // Of which media type the data is counts when it moves.
+    let table = dataset("table", "urn:col:traffic", "urn:theme:transport", "text/csv");
+    pair.publish_dataset(&table, &terms, &json!({})).await.unwrap();
+    let agreement = api.agreed(&pair.negotiate("table", "automatic").await.unwrap()).await.unwrap();
+    let seen = refused(&pair, &agreement).await;
+    assert!(seen.to_string().contains("text/csv"), "{seen}");
+}
+
 /// A module that lets nobody but this participant have anything.
 fn only_for(participant: &str) -> String {
     let rule = format!("deny contains \"not for them\" if input.participant != \"{participant}\"");

@@ -13,6 +13,7 @@ use super::partner;
 use super::policy;
 use super::policy_tools;
 use super::show::{Column, Printer};
+use crate::service::dataset;
 
 /// The profile of a pull over HTTP.
 const HTTP_PULL: &str = "https://w3id.org/dspace-sig/profile/http-pull";
@@ -253,9 +254,22 @@ fn dataset(options: &NewDataset) -> Outcome<Map<String, Value>> {
     put_text(&mut dataset, "title", title);
     put_text(&mut dataset, "description", options.description.as_ref());
     put_list(&mut dataset, "keywords", &options.keywords);
-    if !options.formats.is_empty() {
-        let formats: Vec<Value> = options.formats.iter().map(|format| json!({"format": format})).collect();
-        dataset.insert("distributions".to_owned(), Value::from(formats));
+    if !options.part_of.is_empty() {
+        let collections: Vec<Value> = options.part_of.iter().map(|iri| json!({"@id": iri})).collect();
+        dataset.insert("properties".to_owned(), json!({"dct:isPartOf": collections}));
+    }
+    let formats: Vec<&str> = match options.formats.as_slice() {
+        // A media type is said of a distribution: of the one that is there without options.
+        [] if options.media_type.is_some() => vec![dataset::HTTP_PULL],
+        formats => formats.iter().map(String::as_str).collect(),
+    };
+    if !formats.is_empty() {
+        let distribution = |format: &&str| {
+            let mut distribution = Map::from_iter([("format".to_owned(), Value::from(*format))]);
+            put_text(&mut distribution, "mediaType", options.media_type.as_ref());
+            Value::from(distribution)
+        };
+        dataset.insert("distributions".to_owned(), formats.iter().map(distribution).collect());
     }
     dataset.insert("source".to_owned(), source);
     if !options.paths.is_empty() {

@@ -22,6 +22,9 @@ use crate::worker::segment;
 /// `@id` of the data service in our catalogs: its endpoint is where negotiations and transfers go.
 const SERVICE_ID: &str = "urn:hansa:service:dsp";
 
+/// Where the IRIs of media types begin (DCAT 3, dcat:mediaType).
+const MEDIA_TYPES: &str = "https://www.iana.org/assignments/media-types/";
+
 /// A page of our catalog.
 pub(crate) struct CatalogPage {
     /// The Catalog message.
@@ -139,8 +142,15 @@ fn dataset_object(row: dataset::Model, offers: Vec<Offer>) -> ServiceResult<Data
     if !body.keywords.is_empty() {
         properties.insert("dcat:keyword".to_owned(), json!(body.keywords));
     }
-    let distributions =
-        body.distributions.iter().map(|distribution| Distribution::new(&distribution.format, SERVICE_ID)).collect();
+    let distributions = body.distributions.iter().map(|distribution| {
+        let mut shown = Distribution::new(&distribution.format, SERVICE_ID);
+        if let Some(media_type) = &distribution.media_type {
+            let iri = format!("{MEDIA_TYPES}{media_type}");
+            shown.properties.insert("dcat:mediaType".to_owned(), json!({ "@id": iri }));
+        }
+        shown
+    });
+    let distributions = distributions.collect();
     Ok(Dataset { id: DatasetId::parse(row.id).map_err(ServiceError::internal)?, offers, distributions, properties })
 }
 

@@ -84,6 +84,16 @@ pub(crate) struct DatasetBody {
 pub(crate) struct DistributionBody {
     /// Format, such as `HttpData-PULL` or `HttpData-PUSH`; a data plane with the fitting profile serves it.
     pub format: String,
+    /// Media type of the data, such as `text/csv` (DCAT, dcat:mediaType); policies may speak of it as `fileFormat`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+}
+
+impl DistributionBody {
+    /// The format, and nothing said of the media type.
+    pub(crate) fn of(format: &str) -> Self {
+        Self { format: format.to_owned(), media_type: None }
+    }
 }
 
 impl DatasetBody {
@@ -118,6 +128,9 @@ impl DatasetBody {
             return Err(bad("distributions", "must not be empty"));
         }
         check_names("distributions", self.distributions.iter().map(|distribution| distribution.format.as_str()))?;
+        for media_type in self.distributions.iter().filter_map(|distribution| distribution.media_type.as_deref()) {
+            check_media_type("distributions.mediaType", media_type)?;
+        }
         check_source(&self.source)?;
         check_admission(&self.admission)?;
         self.selection.as_ref().map_or(Ok(()), |selection| self.check_selection(selection))
@@ -185,6 +198,19 @@ pub(crate) fn check_names<'a>(member: &str, names: impl ExactSizeIterator<Item =
         }
     }
     Ok(())
+}
+
+/// Refuses what is no media type without parameters (RFC 6838, section 4.2).
+fn check_media_type(member: &str, text: &str) -> ServiceResult<()> {
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.len() <= 127
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c))
+    };
+    match text.split_once('/') {
+        Some((kind, name)) if is_name(kind) && is_name(name) => Ok(()),
+        _ => Err(bad(member, format_args!("must be a media type such as `text/csv`, not `{text}`"))),
+    }
 }
 
 /// Reads an `http` or `https` address without credentials and fragment.

@@ -18,7 +18,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-pub(crate) use facts::{Asking, Known, Use};
+pub(crate) use facts::{Asking, Known, Question, Use};
 pub(crate) use record::{Occasion, Subject, forget_old};
 
 use super::{ServiceError, ServiceResult};
@@ -212,7 +212,7 @@ impl Decisions {
         self.load(app, access_policies).await?;
         let compiled = |id: &String| self.loaded(id).and_then(|loaded| loaded.compiled.clone());
         let named: Vec<(&String, Option<Policy>)> = access_policies.iter().map(|id| (id, compiled(id))).collect();
-        let policies = named.iter().filter_map(|(_, policy)| Some((policy.as_ref()?, None)));
+        let policies = named.iter().filter_map(|(_, policy)| policy.as_ref().map(Question::of));
         let known = Known::read(app, app.store.reads(), policies).await?;
         let asking = Asking::of(participant.id(), participant.claims(), None);
         let mut visible = Vec::with_capacity(named.len());
@@ -344,7 +344,7 @@ pub(crate) async fn judge(
     scope: Scope,
     asking: &Asking<'_>,
 ) -> ServiceResult<Judged> {
-    let known = Known::read(app, db, [(policy, asking.agreement)]).await?;
+    let known = Known::read(app, db, [asking.put_to(policy)]).await?;
     judge_by(app, &known, policy, scope, asking)
 }
 
@@ -375,7 +375,7 @@ pub(crate) fn judge_by(
 /// # Errors
 /// When the database fails.
 pub(crate) async fn residual(app: &App, policy: &Policy, asking: &Asking<'_>) -> ServiceResult<Residual> {
-    let known = Known::read(app, app.store.reads(), [(policy, asking.agreement)]).await?;
+    let known = Known::read(app, app.store.reads(), [asking.put_to(policy)]).await?;
     let facts = known.facts(policy, asking);
     let decision = app.decisions.decide(policy, Scope::Request, &facts)?;
     let closed = |(number, reason): (usize, Reason)| ResidualRule {

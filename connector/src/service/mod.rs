@@ -6,6 +6,7 @@ pub(crate) mod catalog;
 pub(crate) mod data_plane;
 pub(crate) mod dataset;
 pub(crate) mod decide;
+pub(crate) mod described;
 pub(crate) mod duties;
 pub(crate) mod error;
 pub(crate) mod events;

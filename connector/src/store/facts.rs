@@ -4,7 +4,7 @@
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use super::entity::{consent, declared_event, duty, usage_counter};
+use super::entity::{consent, dataset, declared_event, duty, usage_counter};
 use super::{StoreResult, Unit};
 
 /// The meter of transfers that were begun.
@@ -31,6 +31,18 @@ pub(crate) async fn consents(
     let found = consent::Entity::find()
         .filter(consent::Column::Context.eq(context))
         .filter(consent::Column::Id.is_in(ids.into_iter().map(str::to_owned)));
+    Ok(found.all(db).await?)
+}
+
+/// These datasets, as far as they are there.
+pub(crate) async fn datasets(
+    db: &impl ConnectionTrait,
+    context: &str,
+    ids: impl IntoIterator<Item = &str>,
+) -> StoreResult<Vec<dataset::Model>> {
+    let found = dataset::Entity::find()
+        .filter(dataset::Column::Context.eq(context))
+        .filter(dataset::Column::Id.is_in(ids.into_iter().map(str::to_owned)));
     Ok(found.all(db).await?)
 }
 

@@ -67,6 +67,7 @@ impl Case {
             purpose: read(&given, "purpose"),
             target: text(&given, "target"),
             part_of: read(&given, "partOf"),
+            asset_in: read(&given, "assetIn"),
             asset: given.get("asset").cloned().unwrap_or_default(),
             operands: given.get("operands").cloned().unwrap_or_default(),
             duties: read(&given, "duties").unwrap_or_default(),

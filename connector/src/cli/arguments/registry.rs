@@ -54,6 +54,12 @@ pub(in crate::cli) struct NewDataset {
     /// Format in which it can be had; can be repeated
     #[arg(long = "format", value_name = "FORMAT", conflicts_with = "json_file")]
     pub formats: Vec<String>,
+    /// Media type of the data, such as text/csv
+    #[arg(long = "media-type", value_name = "TYPE", conflicts_with = "json_file")]
+    pub media_type: Option<String>,
+    /// Collection that it is part of, by its IRI; policies may be about a collection; can be repeated
+    #[arg(long = "part-of", value_name = "IRI", conflicts_with = "json_file")]
+    pub part_of: Vec<String>,
     /// Replace the one with this id
     #[arg(long)]
     pub replace: bool,

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::service::ServiceResult;
+use crate::service::described::Described;
 use crate::store::{consent, declared_event, facts as rows, now_ms, usage_counter};
 
 /// What a decision is about.
@@ -57,6 +58,11 @@ impl<'a> Asking<'a> {
         }
     }
 
+    /// What this asks a policy.
+    pub(crate) fn put_to(&self, policy: &'a Policy) -> Question<'a> {
+        Question { policy, dataset: self.dataset, agreement: self.agreement }
+    }
+
     /// What is declared; `None` for nothing, so that a verified claim counts.
     fn declared(&self) -> Option<Vec<String>> {
         serde_json::from_str::<Vec<String>>(self.purpose).ok().filter(|purposes| !purposes.is_empty())
@@ -71,6 +77,25 @@ pub(crate) struct Known {
     consents: HashMap<String, Consent>,
     duties: HashMap<String, BTreeMap<String, DutyState>>,
     usage: HashMap<String, Counters>,
+    datasets: HashMap<String, Described>,
+}
+
+/// A policy, and what it is asked about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The dataset, when it is about one.
+    pub dataset: Option<&'a str>,
+    /// The agreement, once there is one.
+    pub agreement: Option<&'a str>,
+}
+
+impl<'a> Question<'a> {
+    /// About nothing but the caller.
+    pub(crate) fn of(policy: &'a Policy) -> Self {
+        Self { policy, dataset: None, agreement: None }
+    }
 }
 
 /// What was given out of one agreement.
@@ -120,16 +145,17 @@ impl Known {
     pub(crate) async fn read<'a>(
         app: &App,
         db: &impl ConnectionTrait,
-        asked: impl IntoIterator<Item = (&'a Policy, Option<&'a str>)>,
+        asked: impl IntoIterator<Item = Question<'a>>,
     ) -> ServiceResult<Self> {
         let (mut reads_events, mut consents) = (false, BTreeSet::new());
-        let (mut agreements, mut used) = (BTreeSet::new(), BTreeSet::new());
-        for (policy, agreement) in asked {
+        let (mut agreements, mut used, mut datasets) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for Question { policy, dataset, agreement } in asked {
             let looks = policy.looks_at();
             reads_events |= looks.events;
             consents.extend(looks.consents);
             agreements.extend(agreement.filter(|_| looks.duties));
             used.extend(agreement.filter(|_| looks.usage || looks.transfers));
+            datasets.extend(dataset.filter(|_| looks.asset));
         }
         let now = now_ms();
         let events = if reads_events { app.decisions.events(app, db).await? } else { Arc::default() };
@@ -147,8 +173,14 @@ impl Known {
                 usage.entry(row.agreement_id.clone()).or_default().take(&row);
             }
         }
+        let mut described = HashMap::new();
+        if !datasets.is_empty() {
+            for row in rows::datasets(db, app.context(), datasets).await? {
+                described.insert(row.id.clone(), Described::of(&row)?);
+            }
+        }
         let consents = consents.into_iter().map(|row| (row.id.clone(), Consent::of(row))).collect();
-        Ok(Self { now, events, consents, duties, usage })
+        Ok(Self { now, events, consents, duties, usage, datasets: described })
     }
 
     /// The facts of one decision.
@@ -168,6 +200,11 @@ impl Known {
         facts.consents = holding.map(|id| (*id).to_owned()).collect();
         if let Some(duties) = asking.agreement.filter(|_| looks.duties).and_then(|id| self.duties.get(id)) {
             facts.duties.clone_from(duties);
+        }
+        if let Some(dataset) = asking.dataset.filter(|_| looks.asset).and_then(|id| self.datasets.get(id)) {
+            facts.asset = dataset.properties.clone();
+            facts.asset_in = Some(dataset.collections.clone());
+            facts.format = dataset.media_type(asking.channel).map(str::to_owned);
         }
         if let Some(agreement) = asking.agreement {
             let counters = self.usage.get(agreement).copied().unwrap_or_default();

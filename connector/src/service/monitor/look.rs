@@ -8,7 +8,7 @@ use policy::{Policy, Scope};
 use serde_json::Value;
 
 use crate::app::App;
-use crate::service::decide::{Asking, Judged, Known, Occasion, Use, judge_by};
+use crate::service::decide::{Asking, Judged, Known, Occasion, Question, Use, judge_by};
 use crate::service::transfer::{self, Command, about, asking};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::running::{self, Which};
@@ -47,7 +47,7 @@ pub(super) async fn page(app: &Arc<App>, which: &Which, usage: Use, after: &str)
     let policies = policies(app, &rows).await?;
     let asked = rows.iter().filter_map(|row| {
         let policy = policies.get(row.agreement_id.as_str())?.as_ref().ok()?;
-        Some((policy, Some(row.agreement_id.as_str())))
+        Some(Question { policy, dataset: Some(&row.dataset_id), agreement: Some(&row.agreement_id) })
     });
     let known = Known::read(app, app.store.reads(), asked).await?;
     let mut seen = Vec::with_capacity(rows.len());

@@ -77,7 +77,7 @@ impl Resource for dataset::Entity {
     ) -> ServiceResult<dataset::Model> {
         check_length("title", &input.title, MAX_TITLE_BYTES)?;
         let admission = input.admission.unwrap_or_else(|| default_admission(&input.source));
-        let pull = || vec![DistributionBody { format: HTTP_PULL.to_owned() }];
+        let pull = || vec![DistributionBody::of(HTTP_PULL)];
         let body = DatasetBody {
             description: input.description,
             keywords: input.keywords,
