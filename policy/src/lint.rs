@@ -11,7 +11,8 @@ use crate::compile::{Compiled, CompiledRule};
 use crate::document;
 use crate::duties::comes_first;
 use crate::error::PolicyError;
-use crate::model::{Atom, Condition, Duty, Kind};
+use crate::model::{Atom, Condition, Duty, Kind, Scalar};
+use crate::region::is_known;
 use crate::vocabulary::{Left, action_with_ancestors, term};
 use crate::{MUNICIPAL_PROFILE, Policy, PolicySource};
 use policy_plan::{Conflict, Meter};
@@ -177,6 +178,13 @@ impl<'a> Look<'a> {
                     let message = format!("`{}`: a membership that holds is told as `active`", atom.text);
                     ("membership_value", Severity::Warning, message)
                 }
+                Left::Spatial | Left::NutsRegion if atom.right.iter().any(|place| !is_listed(place)) => {
+                    let message = format!(
+                        "`{}`: no list of regions here has that name, so it agrees with the very same name only; an area of the operator's is known to the control plane",
+                        atom.text
+                    );
+                    ("place_not_listed", Severity::Info, message)
+                }
                 Left::Calendar(clock) if clock.zone == Zone::UTC => {
                     let message =
                         format!("`{}` goes by the clock of UTC; name a zone as `Europe/Rome` in `unit`", atom.text);
@@ -334,6 +342,13 @@ fn collect<'a>(condition: &'a Condition, atoms: &mut Vec<&'a Atom>) {
 /// Whether the value comes from what others vouch for, so that it may be missing.
 fn is_told_by_others(left: &Left) -> bool {
     matches!(left, Left::Spatial | Left::NutsRegion | Left::Membership | Left::Role | Left::Device | Left::Claim { .. })
+}
+
+fn is_listed(place: &Scalar) -> bool {
+    match place {
+        Scalar::Text(name) => is_known(name),
+        _ => true,
+    }
 }
 
 fn is_unconditional(rule: &CompiledRule) -> bool {

@@ -83,7 +83,8 @@ fn nuts_name(code: &str) -> String {
     }
 }
 
-fn is_known(name: &str) -> bool {
+/// Whether a canonical name is a country, a group of countries or a statistical region.
+pub(crate) fn is_known(name: &str) -> bool {
     name.strip_prefix(ISO).is_some_and(|code| is_iso(code) || is_group(code))
         || name.starts_with(NUTS) && is_nuts(name.trim_start_matches(NUTS))
 }

@@ -203,6 +203,8 @@ fn permissions_that_ask_for_too_little() {
     has(said, Severity::Warning, "purpose_self_declared", "/permission/0/constraint/0", "says of itself");
     let member = permission(json!([atom("membership", "eq", "yes")]));
     has(member, Severity::Warning, "membership_value", "/permission/0/constraint/0", "`active`");
+    let nowhere = permission(json!([atom("spatial", "isPartOf", "urn:area:nowhere")]));
+    has(nowhere, Severity::Info, "place_not_listed", "/permission/0/constraint/0", "urn:area:nowhere");
     has(
         json!({"permission": [{"action": "read", "constraint": [atom("spatial", "eq", "IT")]}]}),
         Severity::Warning,
