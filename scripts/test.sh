@@ -8,7 +8,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
-readonly ALL=(lint deny build tests opa vault doc tck demo)
+readonly ALL=(lint deny build tests opa vault charts doc tck demo)
 logs=$target/test-logs
 mkdir -p "$logs"
 
@@ -17,8 +17,8 @@ export HANSA_BIN_DIR=$target/release
 
 lint() { scripts/lint.sh; }
 deny() { scripts/deny.sh; }
-# Tools of the tests that need another compiler are built beside; `tests` and `opa` wait for them.
-build() { (scripts/setup.sh s3 opa >"$logs/setup.log" 2>&1 &) && cargo build --release --workspace --bins --locked; }
+# Tools of the tests that need another compiler are built beside; `tests`, `opa` and `charts` wait for them.
+build() { (scripts/setup.sh s3 opa charts >"$logs/setup.log" 2>&1 &) && cargo build --release --workspace --bins --locked; }
 # The store's tests run on SQLite and on the PostgreSQL server that this starts.
 tests() { scripts/setup.sh s3 && scripts/with-postgres.sh cargo test --workspace --locked; }
 doc() { scripts/config-reference.sh --check && scripts/run-docs.sh docs/src/quick-start.md && scripts/run-docs.sh docs/src/join-a-dataspace.md && scripts/run-docs.sh docs/src/policy-tools.md && scripts/run-docs.sh docs/src/policy-operations.md && scripts/doc.sh; }
@@ -27,6 +27,7 @@ opa() {
   scripts/setup.sh opa && "$tools/bin/opa" check --strict policy/rego && "$tools/bin/opa" test policy/rego &&
     HANSA_OPA=$tools/bin/opa cargo test -p policy --lib --locked -- --ignored opa_answers_as_we_do
 }
+charts() { scripts/charts.sh; }
 tck() { scripts/tck.sh; }
 demo() { scripts/demo.sh; }
 soak() { HANSA_SOAK=1 cargo test --workspace --locked --test faults -- --nocapture; }
@@ -40,6 +41,7 @@ describe() {
     build) say 'the binaries that ship, release profile' ;;
     tests) say 'unit tests, and tests of whole services: SQLite, PostgreSQL, faults' ;;
     opa) say 'the policy bundle on Open Policy Agent' ;;
+    charts) say 'Helm charts by the schemas of Kubernetes, the container image as a folder, both run' ;;
     doc) say 'quick start as written, manual and reference, warnings as errors' ;;
     tck) say 'the official kits: Dataspace Protocol, twice, and Decentralized Claims Protocol' ;;
     demo) say 'two cities, from start to end' ;;
@@ -54,6 +56,7 @@ describe() {
 count() { # passed|failed
   cat "${finished[@]/%/.log}" 2>/dev/null | sed 's/\x1b\[[0-9;]*m//g' | awk -v what="$1" '
     /^test result: / { for (i = 2; i <= NF; i++) if ($i == what ";") n += $(i - 1) }
+    what == "passed" && /^Ran [0-9]+ tests? in / { n += $2 }
     /^RESULT found=/ { for (i = 2; i <= NF; i++) if (index($i, what "=") == 1) n += substr($i, length(what) + 2) }
     END { print n + 0 }'
 }

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use crate::config::Config;
 use crate::dcp::DcpServices;
 use crate::fetch::Fetcher;
+use crate::http::ready::Serving;
 use crate::service::decide::Decisions;
 use crate::service::in_flight::InFlight;
 use crate::service::monitor::Pokes;
@@ -48,6 +49,8 @@ pub(crate) struct App {
     pub plane_tokens: PlaneTokens,
     /// Messages that this process has sent and that are not settled yet.
     pub in_flight: InFlight,
+    /// How many listeners serve.
+    pub serving: Serving,
     /// When the process started, ms.
     pub started_at: i64,
     /// Our participant id in the dataspace.

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::dcp::{self, DcpServices};
 use crate::fetch::{FetchSettings, Fetcher};
+use crate::http::ready::Serving;
 use crate::http::{self, dsp, listen, management, signaling};
 use crate::service::areas;
 use crate::service::decide::Decisions;
@@ -83,6 +84,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         monitor: Pokes::default(),
         plane_tokens: PlaneTokens::default(),
         in_flight: InFlight::default(),
+        serving: Serving::default(),
         started_at,
         participant,
         dsp_address: format!("{}{}", dsp.url, dsp::BASE_PATH),
@@ -106,7 +108,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let servers = start_servers(&app, dsp, management, signaling, token_hash, &stop)
         .map_err(|error| ServeError::new("a listener cannot be served", error))?;
     let handles: Vec<_> = servers.iter().map(actix_web::dev::Server::handle).collect();
-    let serving: Vec<_> = servers.into_iter().map(|server| tokio::spawn(server)).collect();
+    let serving: Vec<_> = servers.into_iter().map(|server| tokio::spawn(serve_one(app.clone(), server))).collect();
     stop_signal().await;
     tracing::info!("stopping: requests under way are finished first");
     stop.cancel();
@@ -118,6 +120,12 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     }
     let _ended = tokio::join!(working, hooks, watching, monitoring, ruling);
     Ok(())
+}
+
+async fn serve_one(app: Arc<App>, server: actix_web::dev::Server) {
+    if let Err(error) = app.serving.run(server).await {
+        tracing::error!(%error, "a listener has ended");
+    }
 }
 
 fn start_servers(

@@ -67,6 +67,7 @@ pub(crate) async fn app_with(settings: &str, root: &str) -> (TempDir, Arc<App>) 
         monitor: Pokes::default(),
         plane_tokens: PlaneTokens::default(),
         in_flight: InFlight::default(),
+        serving: crate::http::ready::Serving::default(),
         started_at: now_ms(),
         participant: installation.participant_id,
         dsp_address: format!("{root}/dsp/2025-1"),

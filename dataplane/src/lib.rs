@@ -29,6 +29,7 @@ mod problem;
 mod proxy;
 mod public;
 mod push;
+mod ready;
 mod renewal;
 mod server;
 mod signaling;

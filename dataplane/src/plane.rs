@@ -21,6 +21,7 @@ use crate::files::Digests;
 use crate::flow::{Flow, FlowRecord, FlowTable, Role, Terms};
 use crate::inbox::Inbox;
 use crate::problem::Problem;
+use crate::ready::Serving;
 use crate::signaling::callback::Callback;
 use crate::source::Source;
 use crate::store::{Change, Kind, Store, StoreError};
@@ -76,6 +77,8 @@ pub(crate) struct Plane {
     pub(crate) background: Handle,
     /// The program ends; pushes go on at its next start.
     pub(crate) over: CancellationToken,
+    /// How many listeners serve.
+    pub(crate) serving: Serving,
     control_planes: RwLock<HashMap<String, ControlPlane>>,
 }
 
@@ -133,6 +136,7 @@ impl Plane {
             forgotten: Notify::new(),
             renewals: Notify::new(),
             over: CancellationToken::new(),
+            serving: Serving::default(),
             background,
             control_planes: RwLock::default(),
             store,
@@ -183,6 +187,12 @@ impl Plane {
         tracing::info!(control_plane = id, endpoint = known.endpoint, "a control plane registered");
         self.control_planes.write().unwrap_or_else(PoisonError::into_inner).insert(id, known);
         Ok(())
+    }
+
+    /// Whether some control plane's flows would be taken: one has registered, or none needs to.
+    pub(crate) fn can_take_flows(&self) -> bool {
+        let known = self.control_planes.read().unwrap_or_else(PoisonError::into_inner);
+        !known.is_empty() || self.config.without_plan.is_some()
     }
 
     /// Forgets a control plane.

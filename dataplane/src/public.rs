@@ -31,7 +31,7 @@ pub(crate) async fn serve(
     plane: Data<Plane>,
     forwarder: Data<Forwarder>,
 ) -> Result<HttpResponse, Problem> {
-    let ngsi_ld = is_ngsi_ld(request.uri().path());
+    let ngsi_ld = is_ngsi_ld(own_path(request.uri().path(), &plane.config.public.base_path));
     let answer = answer(request, payload, plane, forwarder).await;
     if ngsi_ld { answer.map_err(Problem::of_ngsi_ld) } else { answer }
 }
@@ -43,11 +43,12 @@ async fn answer(
     forwarder: Data<Forwarder>,
 ) -> Result<HttpResponse, Problem> {
     refuse_trace(&request)?;
-    if let Some(flow_id) = request.uri().path().strip_prefix(renewal::PATH) {
+    let path = own_path(request.uri().path(), &plane.config.public.base_path);
+    if let Some(flow_id) = path.strip_prefix(renewal::PATH) {
         let flow_id = percent_decode_str(flow_id).decode_utf8().map_err(|_| no_route())?;
         return Ok(renewal::serve(&plane, plane.flows.by_id(&flow_id), &request, payload).await);
     }
-    let (flow_id, path) = split(request.uri().path())?;
+    let (flow_id, path) = split(path)?;
     let flow_id = percent_decode_str(flow_id).decode_utf8().map_err(|_| no_route())?;
     let flow = plane.flows.by_id(&flow_id);
     if flow.as_ref().is_some_and(|flow| flow.terms.role == Role::Consumer) {
@@ -109,6 +110,11 @@ pub(crate) fn is_ngsi_ld(path: &str) -> bool {
     path.starts_with(NGSI_LD_PATH) || split(path).is_ok_and(|(_, rest)| rest.starts_with(NGSI_LD_PATH))
 }
 
+/// The path below our public address. A proxy may pass that address's own path on or take it away.
+fn own_path<'a>(path: &'a str, base: &str) -> &'a str {
+    path.strip_prefix(base).filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
 /// Splits `/flows/{id}/rest` into the id and the rest, both percent-encoded.
 pub(crate) fn split(path: &str) -> Result<(&str, &str), Problem> {
     let rest = path.strip_prefix("/flows/").ok_or_else(no_route)?;
@@ -126,6 +132,19 @@ pub(crate) fn no_route() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_path_of_the_public_address_may_stand_before() {
+        for (path, base, expected) in [
+            ("/flows/a", "", "/flows/a"),
+            ("/data/0/flows/a%2Fb", "/data/0", "/flows/a%2Fb"),
+            ("/flows/a", "/data/0", "/flows/a"),
+            ("/data/01/flows/a", "/data/0", "/data/01/flows/a"),
+            ("/data/0", "/data/0", "/data/0"),
+        ] {
+            assert_eq!(own_path(path, base), expected, "{path} below {base}");
+        }
+    }
 
     #[test]
     fn paths_are_split_as_they_came() {

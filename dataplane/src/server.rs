@@ -126,7 +126,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         *place = address.map_err(|error| failed((listener.address, error)))?;
         let server = server.map_err(|error| failed((listener.address, error)))?;
         running.handles.push(server.handle());
-        running.servers.push(tokio::spawn(server));
+        let shared = plane.clone();
+        running.servers.push(tokio::spawn(async move { shared.serving.run(server).await }));
     }
     for (name, address, listener) in [
         ("public", running.public, &config.public),

@@ -10,7 +10,7 @@ use actix_web::HttpResponse;
 use dps_signaling::{HTTP_PULL, HTTP_PUSH, RegistrationMessage};
 use policy_plan::{PlanSigner, Source, sign};
 use serde_json::{Value, json};
-use support::{Flow, SECRET, World, broker, now_ms};
+use support::{Flow, Played, SECRET, World, broker, now_ms};
 
 #[actix_web::test]
 async fn section_7_the_plane_registers_until_it_is_taken() {
@@ -32,6 +32,27 @@ async fn section_7_the_plane_registers_until_it_is_taken() {
     assert_eq!(message.endpoint, world.signaling);
     assert_eq!(message.profiles, [HTTP_PULL, HTTP_PUSH]);
     assert_eq!(message.labels, [format!("local={}", world.local)]);
+}
+
+#[actix_web::test]
+async fn a_plane_is_ready_when_it_can_take_flows() {
+    async fn ready(world: &World) -> (u16, Value) {
+        let answer = world.client.send("GET", &format!("{}/ready", world.signaling), &[], "").await;
+        (answer.status, answer.json()["missing"].clone())
+    }
+    let refused = Played::start(|_| HttpResponse::ServiceUnavailable().finish());
+    let mut world = World::without_plane(refused, "", |config| config);
+    world.start().await;
+    assert_eq!(ready(&world).await, (503, json!(["no control plane has taken our registration yet"])));
+    let health = world.client.send("GET", &format!("{}/health", world.signaling), &[], "").await;
+    assert_eq!(health.status, 200, "it lives all the same");
+    world.introduce().await;
+    assert_eq!(ready(&world).await, (200, json!([])));
+
+    // The control plane stays away over a restart: what it told is kept, and flows go on.
+    world.plane.take().unwrap().kill().await;
+    world.start().await;
+    assert_eq!(ready(&world).await, (200, json!([])));
 }
 
 #[actix_web::test]

@@ -7,4 +7,5 @@ pub(crate) mod dsp;
 pub(crate) mod listen;
 pub(crate) mod management;
 pub(crate) mod problem;
+pub(crate) mod ready;
 pub(crate) mod signaling;

@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::body::read;
 use super::problem::Problem;
+use super::ready;
 use crate::app::App;
 use crate::service::data_plane::{self, Caller};
 use crate::service::transfer;
@@ -20,6 +21,7 @@ use crate::service::{ServiceError, ServiceResult};
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     config
         .route("/health", web::get().to(health))
+        .route("/ready", web::get().to(ready::answer))
         .route("/dataplanes", web::put().to(register))
         .route("/dataplanes/{id}", web::delete().to(unregister))
         .route("/transfers/{id}/dataflow/{event}", web::post().to(callback))

@@ -18,6 +18,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// How it is reached, without a slash at the end.
     pub public_url: String,
+    /// The path of that address, without a slash at the end: empty, unless a proxy serves us below a path.
+    pub base_path: String,
     /// TLS with our certificate; `None` is plain HTTP.
     pub tls: Option<Arc<ServerConfig>>,
 }
@@ -51,7 +53,8 @@ impl Listener {
                 return None;
             }
         };
-        Some(Self { address, public_url: public_url.as_str().trim_end_matches('/').to_owned(), tls })
+        let base_path = public_url.path().trim_end_matches('/').to_owned();
+        Some(Self { address, public_url: public_url.as_str().trim_end_matches('/').to_owned(), base_path, tls })
     }
 }
 

@@ -20,6 +20,7 @@ use subtle::ConstantTimeEq;
 use crate::lifecycle::Answer;
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
+use crate::ready;
 
 /// Largest body of a signal, in bytes. A plan may have 256 KiB.
 const MAX_BODY: usize = 1024 * 1024;
@@ -33,6 +34,9 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, plane: Data<Pl
     let path = request.path().trim_end_matches('/').to_owned();
     if path == "/health" {
         return Ok(HttpResponse::Ok().json(json!({"status": "up", "targetsThatDoNotAnswer": plane.misses_any()})));
+    }
+    if path == "/ready" {
+        return Ok(ready::answer(&plane).await);
     }
     authenticate(&plane, &request)?;
     let mut segments = Vec::new();

@@ -21,7 +21,7 @@ const ELSEWHERE: &str = "elsewhere";
 const MAX_FILE: u64 = 256 * 1024;
 
 /// A [`KeyStore`] in a folder that only its owner can read (files 0600, folder 0700). Files that others can read or write are
-/// refused, because their keys may be known to others.
+/// refused, because their keys may be known to others; a group may read what root gives it.
 #[derive(Clone, Debug)]
 pub struct FileKeyStore {
     folder: PathBuf,
@@ -172,11 +172,16 @@ fn write(path: &Path, text: &str) -> Result<(), KeyError> {
 }
 
 fn check_private(path: &Path, metadata: &fs::Metadata) -> Result<(), KeyError> {
-    if metadata.mode() & 0o077 == 0 {
+    if is_private(metadata.uid(), metadata.mode()) {
         return Ok(());
     }
     let text = format!("others may use `{}`; keys need `chmod go= {}`", path.display(), path.display());
     Err(KeyError::new("unsafe_key_file", text))
+}
+
+/// Nobody but the owner; or a file of root's that a group may read, as Kubernetes hands out Secrets.
+fn is_private(owner: u32, mode: u32) -> bool {
+    mode & 0o077 == 0 || (owner == 0 && mode & 0o037 == 0)
 }
 
 fn bad(path: &Path, what: &str) -> KeyError {
@@ -185,4 +190,25 @@ fn bad(path: &Path, what: &str) -> KeyError {
 
 fn io(path: &Path, error: &std::io::Error) -> KeyError {
     KeyError::new("key_store_unavailable", format!("`{}` cannot be read or written: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_private;
+
+    #[test]
+    fn only_root_gives_a_group_keys_to_read() {
+        for (owner, mode, private) in [
+            (1000, 0o600, true),
+            (1000, 0o400, true),
+            (1000, 0o640, false),
+            (0, 0o440, true),
+            (0, 0o640, true),
+            (0, 0o460, false),
+            (0, 0o444, false),
+            (0, 0o604, false),
+        ] {
+            assert_eq!(is_private(owner, mode), private, "{owner} {mode:o}");
+        }
+    }
 }

@@ -209,13 +209,13 @@ fn files_that_others_can_use_are_refused() {
     let ring = KeyRing::init(Algorithm::Es256, NOW).unwrap();
     store.save(&ring).unwrap();
     let pem = format!("{}.pem", ring.current().unwrap().id);
-    for (name, mode) in [(pem.as_str(), 0o640), (&pem, 0o604), ("keys.json", 0o620)] {
+    for (name, mode) in [(pem.as_str(), 0o660), (&pem, 0o604), ("keys.json", 0o620)] {
         folder.set_mode(name, mode);
         assert_eq!(store.load().unwrap_err().code(), "unsafe_key_file", "{name} {mode:o}");
         folder.set_mode(name, 0o600);
     }
     assert!(store.load().unwrap().is_some());
-    folder.set_mode("", 0o750);
+    folder.set_mode("", 0o770);
     assert_eq!(store.save(&ring).unwrap_err().code(), "unsafe_key_file");
 }
 
