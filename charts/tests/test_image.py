@@ -118,7 +118,7 @@ class Pod:
     """One pod of the rendered chart: the image's content below a folder of its own, read-only, its volume beside."""
 
     def __init__(self, objects, kind, home, ports, static):
-        self.root, self.volume, self.log = home / "root", home / "volume", home / "log"
+        self.root, self.volume, self.log, self.process = home / "root", home / "volume", home / "log", None
         [container] = (spec := of_kind(objects, kind)[0]["spec"]["template"]["spec"])["containers"]
         self.arguments = container["args"]
         programs = pathlib.Path(os.environ["HANSA_BIN_DIR"])
@@ -165,12 +165,18 @@ class Pod:
                 file.chmod(source.get("defaultMode", 0o644))
 
     def command(self, arguments):
-        """As a container: the root read-only, the volume over its place, no user with rights, none to be had."""
-        script = 'mount --bind "$0" "$0" && mount --bind "$1" "$0/var/lib/hansa" && mount -o remount,bind,ro "$0" && shift && root=$0 && exec setpriv --no-new-privs chroot --userspec=65532:65532 --groups= "$root" "$@"'
-        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, self.root, self.volume, *arguments]
+        """As in a container: its own environment, the root read-only, the volume over its place, no rights and none to be had."""
+        script = """
+            mount --bind "$0" "$0" && mount --bind "$1" "$0/var/lib/hansa" && mount -o remount,bind,ro "$0" && shift &&
+            exec setpriv --no-new-privs env -i "$@"
+        """
+        variables = [f"{name}={value}" for name, value in self.environment.items()]
+        enter = [shutil.which("chroot"), f"--userspec={USER}:{USER}", "--groups=", self.root]
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, self.root, self.volume, *variables, *enter, *arguments]
 
     def start(self):
-        self.process = subprocess.Popen(self.command(self.arguments), env=self.environment, stdout=self.log.open("a"), stderr=subprocess.STDOUT)
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(self.command(self.arguments), stdout=log, stderr=subprocess.STDOUT)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -191,7 +197,7 @@ class Run(unittest.TestCase):
         for kind in ("Deployment", "StatefulSet"):
             (home / kind).mkdir()
             self.pods.append(Pod(objects, kind, home / kind, self.ports, static))
-        self.addCleanup(lambda: [pod.process.kill() for pod in self.pods if hasattr(pod, "process")])
+        self.addCleanup(lambda: [(pod.process.kill(), pod.process.wait()) for pod in self.pods if pod.process])
 
     def url(self, port, path):
         return f"http://127.0.0.1:{self.ports[str(port)]}{path}"
@@ -227,7 +233,7 @@ class Run(unittest.TestCase):
         # What `helm test` runs.
         [test] = [made for made in of_kind(manifests({"host": "hansa.city.example"}), "Pod")]
         asked = [re.sub(r"h-hansa:8283", f"localhost:{self.ports['8283']}", word) for word in test["spec"]["containers"][0]["args"]]
-        status = run(*control.command(asked), env={"PATH": "/usr/local/bin"})
+        status = run(*control.command(asked))
         self.assertEqual(status.returncode, 0, status.stderr)
         self.assertIn("did:web:hansa.city.example", status.stdout)
 
