@@ -342,7 +342,7 @@ class Manual(unittest.TestCase):
             helm() {
               word=$1; shift
               case $word in
-                install | upgrade) words=; for w in "$@"; do case $w in --create-namespace | --reuse-values) ;; *) words="$words $w" ;; esac; done
+                install | upgrade) words=; for w in "$@"; do case $w in --create-namespace | --reset-then-reuse-values) ;; *) words="$words $w" ;; esac; done
                   given=; [ $word = install ] || given="--set host=hansa.city.example"
                   command helm template $words $given >>rendered ;;
                 uninstall) [ "$1 $2 $3" = "hansa --namespace dataspace" ] ;;
