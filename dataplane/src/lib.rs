@@ -13,15 +13,18 @@
 
 mod address;
 mod breaker;
+mod broker;
 mod client;
 mod clock;
 pub mod config;
+mod delivery;
 mod fairness;
 mod files;
 mod flow;
 mod inbox;
 mod lifecycle;
 mod local;
+mod mirror;
 mod outbox;
 mod permit;
 mod plane;

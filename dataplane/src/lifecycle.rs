@@ -178,6 +178,7 @@ impl Plane {
         let callback = Callback::new(self.callback_base(flow), &flow.terms.process_id, told, &message);
         let changes = vec![Change::flow(&FlowRecord::of(&flow.terms, &ended)), callback.keep()];
         flow.publish(ended);
+        self.deliveries.notify_one();
         let kept = self.write(changes).await;
         // The receiver lives as long as the plane.
         let _ = self.callbacks.send(callback);
@@ -212,6 +213,7 @@ impl Plane {
         }
         let address = self.address_at_start(role, direction, &request)?;
         let now = now_ms();
+        let delivery = self.delivery(role, direction, &request)?;
         let (control_plane, plan) = self.plan(role, &request, now)?.unzip();
         let control_plane = control_plane.flatten();
         let terms = Terms {
@@ -222,6 +224,7 @@ impl Plane {
             plan,
             callback_address: self.admitted_callback_address(request.callback_address.as_deref()),
             renewable: self.is_renewable(role, direction, &request),
+            delivery,
             process_id: request.process_id,
             profile: request.profile,
             counter_party_id: request.counter_party_id,
@@ -357,6 +360,7 @@ impl Plane {
         }
         self.write(vec![Change::flow(&FlowRecord::of(&flow.terms, &next))]).await?;
         flow.publish(next);
+        self.deliveries.notify_one();
         Ok(status(flow, state, address))
     }
 
@@ -450,6 +454,7 @@ impl Plane {
             };
             let change = Change::flow(&FlowRecord::of(&flow.terms, &stopped));
             flow.publish(stopped);
+            self.deliveries.notify_one();
             tracing::info!(flow = flow.terms.id, %state, "data has stopped");
             self.write(vec![change]).await?;
         }

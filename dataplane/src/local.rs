@@ -2,7 +2,7 @@
 //!
 //! `/flows/{processId}/…` names the flow by the transfer process; `/ngsi-ld/v1/…` is what an NGSI-LD client expects of a broker.
 //! The provider's address and token stay inside. A reader that has got all that it wants says so at
-//! `POST /transfers/{processId}/completed`.
+//! `POST /transfers/{processId}/completed`; `GET /transfers/{processId}/delivery` shows what is delivered to a broker of ours.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,6 +62,9 @@ async fn answer(
         plane.reader_done(&process).await?;
         return Ok(HttpResponse::NoContent().finish());
     }
+    if let Some(process) = path.strip_prefix("/transfers/").and_then(|rest| rest.strip_suffix("/delivery")) {
+        return show_delivery(&plane, &request, process);
+    }
     let base = &plane.config.local.public_url;
     let (flow, rest, public, as_broker) = if path.starts_with(NGSI_LD_PATH) {
         (broker(&plane, &request)?, path, base.clone(), true)
@@ -83,6 +86,18 @@ async fn answer(
     }
     let path = resource(rest);
     fetch(&plane, &forwarder, permitted, &request, payload, Fetch { path, public: &public, as_broker }).await
+}
+
+/// How far a transfer's delivery to a broker of ours is.
+fn show_delivery(plane: &Plane, request: &HttpRequest, process: &str) -> Result<HttpResponse, Problem> {
+    if request.method() != Method::GET {
+        return Err(Problem::method_not_allowed("GET", "this path takes GET"));
+    }
+    let process = percent_decode_str(process).decode_utf8().map_err(|_| no_route())?;
+    let flow = plane.flows.by_process(Role::Consumer, &process);
+    let shown = flow.and_then(|flow| plane.mirrors.shown(&flow));
+    let none = || Problem::not_found("no_delivery", "nothing of this transfer is delivered to a broker");
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(shown.ok_or_else(none)?))
 }
 
 struct Fetch<'a> {

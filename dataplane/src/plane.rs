@@ -20,6 +20,7 @@ use crate::fairness::Fairness;
 use crate::files::Digests;
 use crate::flow::{Flow, FlowRecord, FlowTable, Role, Terms};
 use crate::inbox::Inbox;
+use crate::mirror;
 use crate::problem::Problem;
 use crate::ready::Serving;
 use crate::signaling::callback::Callback;
@@ -73,6 +74,10 @@ pub(crate) struct Plane {
     pub(crate) forgotten: Notify,
     /// A partner's address that can be renewed has come.
     pub(crate) renewals: Notify,
+    /// What is delivered to brokers of ours.
+    pub(crate) mirrors: mirror::Mirrors,
+    /// A flow has come to another state, so that deliveries may have to begin or to end.
+    pub(crate) deliveries: Notify,
     /// Where background work runs.
     pub(crate) background: Handle,
     /// The program ends; pushes go on at its next start.
@@ -135,6 +140,8 @@ impl Plane {
             callbacks,
             forgotten: Notify::new(),
             renewals: Notify::new(),
+            mirrors: mirror::Mirrors::default(),
+            deliveries: Notify::new(),
             over: CancellationToken::new(),
             serving: Serving::default(),
             background,
@@ -168,6 +175,7 @@ impl Plane {
         }
         self.provided.restore(&self.store, &self.flows)?;
         self.taken.restore(&self.store)?;
+        self.mirrors.restore(&self.store)?;
         for (_, callback) in self.store.load::<Callback>(Kind::Callback)? {
             // The receiver lives as long as the plane.
             let _ = self.callbacks.send(callback);

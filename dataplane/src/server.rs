@@ -25,7 +25,7 @@ use crate::flow::Connection;
 use crate::plane::Plane;
 use crate::proxy::Forwarder;
 use crate::store::StoreError;
-use crate::{local, public, renewal, signaling, subscription, watch};
+use crate::{local, mirror, public, renewal, signaling, subscription, watch};
 
 /// Bytes gathered before a write to a reader; with a chunk on top it stays below the size that actix keeps for reuse.
 const WRITE_BUFFER: usize = 32 * 1024;
@@ -147,6 +147,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tokio::spawn(subscription::provider::keep_states(Arc::clone(&shared))),
         tokio::spawn(subscription::provider::keep_brokers(Arc::clone(&shared))),
         tokio::spawn(subscription::consumer::keep(Arc::clone(&shared))),
+        tokio::spawn(mirror::keep(Arc::clone(&shared))),
         tokio::spawn(watch::keep_clean(shared)),
     ];
     Ok(running)

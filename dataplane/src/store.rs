@@ -22,6 +22,8 @@ const CONTROL_PLANES: TableDefinition<&str, &[u8]> = TableDefinition::new("contr
 const SUBSCRIPTIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("subscriptions");
 const NOTIFICATIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("notifications");
 const SENT: TableDefinition<&str, &[u8]> = TableDefinition::new("sent");
+const MIRRORS: TableDefinition<&str, &[u8]> = TableDefinition::new("mirrors");
+const MIRRORED: TableDefinition<&str, &[u8]> = TableDefinition::new("mirrored");
 const CALLBACKS: TableDefinition<&str, &[u8]> = TableDefinition::new("callbacks");
 /// Memory for pages, in bytes; everything is read once at start.
 const CACHE_BYTES: usize = 2 * 1024 * 1024;
@@ -51,11 +53,23 @@ pub(crate) enum Kind {
     Subscription,
     /// A notification on its way.
     Notification,
+    /// A mirror: how far it is.
+    Mirror,
+    /// An entity that a mirror has written, by broker and id.
+    Mirrored,
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Flow, Self::ControlPlane, Self::Callback, Self::Sent, Self::Subscription, Self::Notification];
+    const ALL: [Self; 8] = [
+        Self::Flow,
+        Self::ControlPlane,
+        Self::Callback,
+        Self::Sent,
+        Self::Subscription,
+        Self::Notification,
+        Self::Mirror,
+        Self::Mirrored,
+    ];
 
     fn table(self) -> TableDefinition<'static, &'static str, &'static [u8]> {
         match self {
@@ -65,6 +79,8 @@ impl Kind {
             Self::Sent => SENT,
             Self::Subscription => SUBSCRIPTIONS,
             Self::Notification => NOTIFICATIONS,
+            Self::Mirror => MIRRORS,
+            Self::Mirrored => MIRRORED,
         }
     }
 }
@@ -128,7 +144,6 @@ impl Store {
         let database = open_file(&path)?;
         // Addresses of partners carry their tokens.
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(StoreError::new)?;
-        // Makes the tables, so that reading need not care.
         write(&database, &[])?;
         let database = Arc::new(RwLock::new(Some(database)));
         let (jobs, waiting) = channel();
@@ -179,13 +194,28 @@ impl Store {
         kind: Kind,
         prefix: &str,
     ) -> Result<Vec<(String, T)>, StoreError> {
+        self.load_some(kind, prefix, prefix, usize::MAX)
+    }
+
+    /// The first `most` of one kind whose key begins with `prefix` and is not before `from`, by key. A value that cannot be
+    /// read is reported and left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub(crate) fn load_some<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        prefix: &str,
+        from: &str,
+        most: usize,
+    ) -> Result<Vec<(String, T)>, StoreError> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let read = database.as_ref().ok_or_else(closed)?.begin_read().map_err(StoreError::new)?;
         let table = read.open_table(kind.table()).map_err(StoreError::new)?;
         let mut found = Vec::new();
-        for entry in table.range(prefix..).map_err(StoreError::new)? {
+        for entry in table.range(from..).map_err(StoreError::new)? {
             let (key, value) = entry.map_err(StoreError::new)?;
-            if !key.value().starts_with(prefix) {
+            if found.len() >= most || !key.value().starts_with(prefix) {
                 break;
             }
             match serde_json::from_slice(value.value()) {
@@ -194,6 +224,21 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// The values of these keys, each in its place.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file or a value cannot be read.
+    pub(crate) fn find<T: DeserializeOwned>(&self, kind: Kind, keys: &[String]) -> Result<Vec<Option<T>>, StoreError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let read = database.as_ref().ok_or_else(closed)?.begin_read().map_err(StoreError::new)?;
+        let table = read.open_table(kind.table()).map_err(StoreError::new)?;
+        let one = |key: &String| {
+            let found = table.get(key.as_str()).map_err(StoreError::new)?;
+            found.map(|value| serde_json::from_slice(value.value()).map_err(StoreError::new)).transpose()
+        };
+        keys.iter().map(one).collect()
     }
 }
 
@@ -249,7 +294,9 @@ fn reopen(opened: &Opened, path: &Path) -> Result<(), StoreError> {
 
 fn write(database: &Database, changes: &[&Change]) -> Result<(), StoreError> {
     let transaction = database.begin_write().map_err(StoreError::new)?;
-    for kind in Kind::ALL {
+    // Without changes: all tables are made, so that reading need not care.
+    let touched = |kind: &Kind| changes.is_empty() || changes.iter().any(|change| change.kind == *kind);
+    for kind in Kind::ALL.into_iter().filter(touched) {
         let mut table = transaction.open_table(kind.table()).map_err(StoreError::new)?;
         for change in changes.iter().filter(|change| change.kind == kind) {
             match &change.value {

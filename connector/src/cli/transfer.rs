@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::arguments::{Id, ProcessList, Transfer, TransferCommand};
+use super::arguments::{Id, NewTransfer, ProcessList, Transfer, TransferCommand};
 use super::client::{Client, read_object, text};
 use super::failure::{Failure, Outcome};
 use super::negotiation::{processes, reason};
@@ -48,6 +48,9 @@ pub(super) async fn run(client: &Client, print: Printer, options: Transfer) -> O
             if let (false, Some(members)) = (options.purpose.is_empty(), body.as_object_mut()) {
                 members.insert("purpose".to_owned(), options.purpose.as_slice().into());
             }
+            if let (Some(delivery), Some(members)) = (delivery(&options), body.as_object_mut()) {
+                members.insert("delivery".to_owned(), delivery);
+            }
             if let (true, Some(members)) = (options.manual, body.as_object_mut()) {
                 members.insert("decision".to_owned(), Value::from("manual"));
             }
@@ -65,6 +68,15 @@ pub(super) async fn run(client: &Client, print: Printer, options: Transfer) -> O
             print.done(&what, &started)
         }
     }
+}
+
+/// What our data plane shall do with the data beside showing it to programs.
+fn delivery(options: &NewTransfer) -> Option<Value> {
+    let mut wish = json!({"broker": options.mirror.as_ref()?});
+    if let Some(on_end) = &options.on_end {
+        wish["onEnd"] = json!(on_end);
+    }
+    Some(json!({"mirror": wish}))
 }
 
 /// Waits until data flows, or has flowed; as consumer, until our own data plane has it and its address is known.

@@ -39,7 +39,7 @@ pub(crate) fn accept(given: Option<&str>, temporal: bool, single: bool, csv: boo
 }
 
 /// The targets of the context links in a `Link` header.
-pub(crate) fn contexts(header: &str) -> Vec<String> {
+pub fn contexts(header: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = header;
     while let Some((_, after)) = rest.split_once('<') {

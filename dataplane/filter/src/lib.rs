@@ -27,7 +27,8 @@ mod table;
 mod value;
 
 pub use discovery::Told;
-pub use head::context_link;
+pub use head::{context_link, contexts};
+pub use names::is_core;
 pub use query::{MAX_QUERY_BODY, Posted};
 pub use request::{Asked, Upstream};
 pub use rules::Filter;

@@ -103,7 +103,7 @@ const CORE_TERMS: &[&str] = &[
 ];
 
 /// Whether an address is that of the core context in any version.
-pub(crate) fn is_core(url: &str) -> bool {
+pub fn is_core(url: &str) -> bool {
     CORE_CONTEXT.iter().any(|base| {
         url.strip_prefix(base).and_then(|rest| rest.strip_suffix(".jsonld")).is_some_and(|version| {
             version.is_empty()

@@ -18,6 +18,7 @@
 //! ```
 
 mod address;
+mod delivery;
 mod dialect;
 mod error;
 mod message;
@@ -28,6 +29,7 @@ mod state;
 mod usage;
 
 pub use address::{DataAddress, EDC_NAMESPACE, Renewal};
+pub use delivery::{BROKER_LABEL, DELIVERY, Delivery, OnEnd};
 pub use dialect::{
     Callback, Dialect, RenewalQuestion, callback_path, flow_id_given, flow_path, flow_path_id, renewal_path,
 };

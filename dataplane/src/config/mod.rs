@@ -1,5 +1,6 @@
 //! Configuration: read completely, every fault told, before a port is opened.
 
+mod brokers;
 mod credentials;
 mod datasets;
 mod listener;
@@ -21,6 +22,7 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use url::Url;
 
+pub use brokers::Broker;
 pub use credentials::{AccessKey, Credential, Login};
 pub use datasets::OwnDataset;
 pub use listener::Listener;
@@ -87,6 +89,8 @@ pub struct Config {
     pub sharing: Sharing,
     /// Credentials for sources by name.
     pub credentials: HashMap<String, Credential>,
+    /// Brokers of ours that data can be delivered to, by name.
+    pub brokers: HashMap<String, Broker>,
     /// Places for files by name.
     pub file_roots: HashMap<String, FileRoot>,
     /// The file root for what partners push to us; `None` is a folder in `data_dir`.
@@ -305,6 +309,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
     };
     let sharing = sharing(reader);
     let credentials = credentials::read(reader);
+    let brokers = brokers::read(reader, &credentials);
     let file_roots = roots::read(reader, &credentials);
     let inbox_root = reader.text("inbox.root");
     if let Some(name) = inbox_root.as_ref().filter(|name| !file_roots.contains_key(*name)) {
@@ -335,6 +340,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         upstream,
         sharing,
         credentials,
+        brokers,
         file_roots,
         inbox_root,
         look_every,

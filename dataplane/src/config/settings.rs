@@ -178,6 +178,20 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("credentials.NAME.password", None, "Password for it."),
     setting("credentials.NAME.password_file", None, "File with that password."),
+    setting("brokers.NAME.url", None, "Address of an NGSI-LD broker of ours that data can be delivered to."),
+    setting("brokers.NAME.credential", None, "Credential for it, of `credentials`."),
+    setting("brokers.NAME.tenant", None, "Tenant there; the credential's when nothing is said."),
+    setting(
+        "brokers.NAME.context",
+        Some("https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.8.jsonld"),
+        "Context in which names are read and written. With the core context they are written in full where they have to be.",
+    ),
+    setting(
+        "brokers.NAME.reconcile_seconds",
+        Some("900"),
+        "Time between two passes that compare a mirror with all that the partner shows.",
+    ),
+    setting("brokers.NAME.most_entities", Some("1000000"), "Most entities of one mirror."),
     setting("file_roots.NAME", None, "Folder that datasets may name by NAME."),
     setting(
         "file_roots.NAME.url",

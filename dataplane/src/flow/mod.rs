@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use dps_signaling::{DataAddress, DataFlowState, Direction};
+use dps_signaling::{DataAddress, DataFlowState, Delivery, Direction};
 use ngsi_ld_filter::Filter;
 use policy_plan::{EnforcementPlan, Used};
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,8 @@ pub(crate) struct Terms {
     pub(crate) callback_address: Option<String>,
     /// The control plane can verify who the partner is, so that its token can be renewed.
     pub(crate) renewable: bool,
+    /// What the consumer wants done with the data beside reading it.
+    pub(crate) delivery: Option<Delivery>,
 }
 
 impl Terms {

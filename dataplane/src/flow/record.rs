@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dps_signaling::{DataAddress, DataFlowState, Direction, SignalError};
+use dps_signaling::{DataAddress, DataFlowState, Delivery, Direction, SignalError};
 use policy_plan::EnforcementPlan;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,6 +29,8 @@ pub(crate) struct FlowRecord {
     callback_address: Option<String>,
     #[serde(default)]
     renewable: bool,
+    #[serde(default)]
+    delivery: Option<Value>,
     state: String,
     token_hash: Option<String>,
     token_expires_ms: Option<i64>,
@@ -58,6 +60,7 @@ impl FlowRecord {
             control_plane: terms.control_plane.clone(),
             callback_address: terms.callback_address.clone(),
             renewable: terms.renewable,
+            delivery: terms.delivery.as_ref().map(Delivery::encode),
             state: live.state.as_wire().to_owned(),
             token_hash: live.token.map(|token| token.hash.to_hex()),
             token_expires_ms: live.token.map(|token| token.expires_ms),
@@ -72,7 +75,7 @@ impl FlowRecord {
     /// The flow again, with a new run where data may move.
     ///
     /// # Errors
-    /// [`SignalError`] when the record names no state or holds no address.
+    /// [`SignalError`] when the record names no state, or holds no address or delivery.
     pub(crate) fn revive(self) -> Result<Flow, SignalError> {
         let state = DataFlowState::parse(&self.state)?;
         let hash = self.token_hash.as_deref().and_then(TokenHash::from_hex);
@@ -101,6 +104,7 @@ impl FlowRecord {
             control_plane: self.control_plane,
             callback_address: self.callback_address,
             renewable: self.renewable,
+            delivery: self.delivery.as_ref().map(Delivery::decode).transpose()?,
         };
         Ok(Flow::new(terms, live))
     }

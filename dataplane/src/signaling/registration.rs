@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dps_signaling::{HTTP_PULL, HTTP_PUSH, RegistrationMessage};
+use dps_signaling::{BROKER_LABEL, HTTP_PULL, HTTP_PUSH, RegistrationMessage};
 use http::Method;
 use serde_json::json;
 
@@ -47,7 +47,7 @@ async fn register(plane: &Plane) -> Result<(), String> {
         endpoint: plane.config.signaling.public_url.clone(),
         profiles: vec![HTTP_PULL.to_owned(), HTTP_PUSH.to_owned()],
         authorization: Some(json!({"type": "bearer"})),
-        labels: vec![format!("local={}", plane.config.local.public_url)],
+        labels: labels(plane),
     };
     let url = format!("{}/dataplanes", plane.config.control_plane_url.as_str().trim_end_matches('/'));
     let request = control_request(plane, Method::PUT, &url, &message.encode(plane.config.control_plane_dialect))?;
@@ -57,4 +57,11 @@ async fn register(plane: &Plane) -> Result<(), String> {
     } else {
         Err(format!("the control plane answered {}", response.status()))
     }
+}
+
+/// Where our programs read, and the brokers of ours that data can be delivered to.
+fn labels(plane: &Plane) -> Vec<String> {
+    let mut brokers: Vec<String> = plane.config.brokers.keys().map(|name| format!("{BROKER_LABEL}{name}")).collect();
+    brokers.sort_unstable();
+    std::iter::once(format!("local={}", plane.config.local.public_url)).chain(brokers).collect()
 }

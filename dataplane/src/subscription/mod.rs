@@ -12,7 +12,7 @@
 pub(crate) mod consumer;
 mod narrow;
 pub(crate) mod provider;
-mod queue;
+pub(crate) mod queue;
 
 use actix_web::web::{Bytes, Payload};
 use percent_encoding::percent_decode_str;

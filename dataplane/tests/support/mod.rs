@@ -1,6 +1,7 @@
 //! A data plane in this process, with a control plane and a source that are played by the test.
 #![allow(dead_code)]
 
+pub mod broker;
 pub mod parts;
 pub mod scripted;
 

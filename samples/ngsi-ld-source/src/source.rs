@@ -41,7 +41,7 @@ pub struct Live {
 /// The world and its clock.
 #[derive(Debug)]
 pub struct Source {
-    loaded: Arc<World>,
+    held: RwLock<Arc<World>>,
     live: Option<Live>,
     started: OffsetDateTime,
     current: RwLock<(u64, Arc<World>)>,
@@ -51,8 +51,8 @@ impl Source {
     /// A source that starts with these values at `started`.
     #[must_use]
     pub fn new(world: World, live: Option<Live>, started: OffsetDateTime) -> Self {
-        let loaded = Arc::new(world);
-        Self { current: RwLock::new((0, Arc::clone(&loaded))), loaded, live, started }
+        let held = Arc::new(world);
+        Self { current: RwLock::new((0, Arc::clone(&held))), held: RwLock::new(held), live, started }
     }
 
     /// When the source started; stands in for `createdAt` and `modifiedAt` where the data has none.
@@ -61,10 +61,28 @@ impl Source {
         instant::format(self.started)
     }
 
-    /// The world at `now`: as loaded before the first tick, and always when nothing drifts.
+    /// Changes a tenant that there is, from this moment on.
+    pub fn change<T: Default>(&self, tenant: Option<&str>, change: impl FnOnce(&mut Tenant) -> T) -> T {
+        let mut held = self.held.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let world = Arc::make_mut(&mut held);
+        let tenant = match tenant {
+            None => Some(&mut world.default),
+            Some(name) => world.tenants.get_mut(name),
+        };
+        let changed = tenant.map(change).unwrap_or_default();
+        // What has drifted since is made anew from what is held.
+        *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = (0, Arc::clone(&held));
+        changed
+    }
+
+    fn held(&self) -> Arc<World> {
+        Arc::clone(&self.held.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// The world at `now`: as it is held before the first tick, and always when nothing drifts.
     #[must_use]
     pub fn world(&self, now: OffsetDateTime) -> Arc<World> {
-        let Some(live) = self.live else { return Arc::clone(&self.loaded) };
+        let Some(live) = self.live else { return self.held() };
         let elapsed = (now - self.started).whole_seconds();
         let tick = u64::try_from(elapsed).unwrap_or(0) / u64::from(live.seconds.max(1));
         {
@@ -79,7 +97,7 @@ impl Source {
     }
 
     fn drifted(&self, live: Live, tick: u64) -> World {
-        let mut world = World::clone(&self.loaded);
+        let mut world = World::clone(&self.held());
         if tick > 0 {
             let seconds = i64::try_from(tick * u64::from(live.seconds.max(1))).unwrap_or(i64::MAX);
             let at = instant::format(self.started.saturating_add(time::Duration::seconds(seconds)));
@@ -97,6 +115,25 @@ mod tests {
     use time::Duration;
 
     use super::*;
+
+    #[test]
+    fn what_is_written_is_there_at_once_and_drifts_with_the_rest() {
+        let start = instant::parse("2026-03-01T00:00:00Z").unwrap();
+        for live in [None, Some(Live { seconds: 2, seed: 1 })] {
+            let source = Source::new(World::default(), live, start);
+            let now = start + Duration::seconds(9);
+            assert!(source.world(now).default.entities().is_empty());
+            let put = |id: &str| {
+                let record = json!({"id": id, "type": "A", "x": {"value": 1, "observedAt": "2026-03-01T00:00:00Z"}});
+                source.change(None, |tenant| tenant.put(crate::model::Entity::parse(record).unwrap().0))
+            };
+            assert!(put("urn:a") && put("urn:b") && !put("urn:a"));
+            assert_eq!(source.world(now).default.entities().len(), 2);
+            assert!(source.change(None, |tenant| tenant.remove("urn:a") && !tenant.remove("urn:a")));
+            assert_eq!(source.world(now).default.entity("urn:b").unwrap().id(), "urn:b");
+            assert!(!source.change(Some("nobody"), |tenant| tenant.remove("urn:b")));
+        }
+    }
 
     #[test]
     fn the_world_changes_with_the_tick_only() {

@@ -167,6 +167,32 @@ impl Tenant {
         &mut self.entities
     }
 
+    /// Adds an entity, or puts it in the place of the one with its id. `true` when there was none.
+    pub fn put(&mut self, entity: Entity) -> bool {
+        match self.index.get(entity.id()).and_then(|at| self.entities.get_mut(*at)) {
+            Some(place) => {
+                *place = entity;
+                false
+            }
+            None => {
+                self.index.insert(entity.id().to_owned(), self.entities.len());
+                self.entities.push(entity);
+                true
+            }
+        }
+    }
+
+    /// Takes an entity away. `false` when there was none.
+    pub fn remove(&mut self, id: &str) -> bool {
+        let Some(at) = self.index.remove(id) else { return false };
+        self.entities.remove(at);
+        self.history.remove(id);
+        for place in self.index.values_mut().filter(|place| **place > at) {
+            *place -= 1;
+        }
+        true
+    }
+
     /// The entity with this id.
     #[must_use]
     pub fn entity(&self, id: &str) -> Option<&Entity> {

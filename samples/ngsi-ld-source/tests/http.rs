@@ -336,3 +336,49 @@ async fn subscribers_are_told_of_changes_until_they_end() {
     let wrong = json!({"type": "Subscription", "throttling": 5});
     assert_eq!(client.post(&url).json(&wrong).send().await.unwrap().status(), 422);
 }
+
+#[tokio::test]
+async fn batches_create_replace_and_delete() {
+    let source = start(&[]);
+    let client = reqwest::Client::new();
+    let post = |path: &str, body: Value| {
+        let request = client.post(format!("{}/entityOperations/{path}", source.root)).json(&body);
+        async move {
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        }
+    };
+    let bench =
+        |id: &str, seats: u32| json!({"id": id, "type": "Bench", "seats": {"type": "Property", "value": seats}});
+    let (status, text) = post("upsert", json!([bench("urn:b:1", 2), bench("urn:b:2", 3)])).await;
+    assert_eq!((status, serde_json::from_str::<Value>(&text).unwrap()), (201, json!(["urn:b:1", "urn:b:2"])));
+    assert_eq!(post("upsert", json!([bench("urn:b:1", 4)])).await.0, 204);
+    let (status, text) = post("upsert", json!([{"id": "urn:b:3"}, bench("urn:b:4", 1)])).await;
+    assert_eq!(status, 207);
+    let result: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&result["success"], &result["errors"][0]["entityId"]), (&json!(["urn:b:4"]), &json!("urn:b:3")));
+    let read = |path: String| {
+        let request = client.get(format!("{}/{path}", source.root));
+        async move { request.send().await.unwrap() }
+    };
+    let all: Value = read("entities?type=Bench&options=keyValues".into()).await.json().await.unwrap();
+    assert_eq!(all[0]["seats"], 4);
+    assert_eq!(post("delete", json!(["urn:b:1", "urn:b:2"])).await.0, 204);
+    let (status, text) = post("delete", json!(["urn:b:1", "urn:b:4"])).await;
+    assert_eq!(status, 207);
+    let result: Value = serde_json::from_str(&text).unwrap();
+    assert!(result["errors"][0]["error"]["type"].as_str().unwrap().ends_with("ResourceNotFound"));
+    assert_eq!(read("entities/urn:b:4".into()).await.status().as_u16(), 404);
+    assert_eq!(read("entities/urn:ngsi-ld:Bridge:1".into()).await.status().as_u16(), 200);
+    for (path, body) in [
+        ("upsert", json!({})),
+        ("upsert", json!([])),
+        ("delete", json!([])),
+        ("upsert?options=update", json!([bench("urn:b:1", 1)])),
+    ] {
+        let (status, _) = post(path, body).await;
+        assert!((400..500).contains(&status), "{path}");
+    }
+    let inline = json!([{"id": "urn:b:9", "type": "Bench", "@context": "https://example.org/air.jsonld"}]);
+    assert_eq!(post("upsert", inline).await.0, 400, "a context belongs to JSON-LD");
+}

@@ -23,7 +23,7 @@ pub(super) use policy_tools::{
 pub(super) use policy_tools::{ShowTemplate, TemplateLanguage};
 pub(super) use process::{
     AgreementCommand, AgreementList, Get, Id, IdAndOffer, IdAndReason, Many, Negotiate, NegotiationCommand,
-    ProcessList, Transfer, TransferCommand,
+    NewTransfer, ProcessList, Transfer, TransferCommand,
 };
 pub(super) use registry::{
     DataPlaneCommand, DatasetCommand, NewDataPlane, NewDataset, NewOffer, NewPartner, NewPolicy, NewWebhook,

@@ -90,6 +90,12 @@ pub(in crate::cli) struct NewTransfer {
     /// What the data is for, when it is something else than what was declared for the contract; may be given several times
     #[arg(long, value_name = "PURPOSE")]
     pub purpose: Vec<String>,
+    /// Copy the entities into a broker of ours, by its name in the data plane's configuration, and keep them up to date there
+    #[arg(long, value_name = "BROKER")]
+    pub mirror: Option<String>,
+    /// What becomes of the copies when the transfer ends: they are deleted, or stay
+    #[arg(long, value_name = "WHAT", value_parser = ["delete", "keep"], requires = "mirror")]
+    pub on_end: Option<String>,
     /// JSON file with the data address to push to, when not through a data plane of ours
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub data_address: Option<PathBuf>,

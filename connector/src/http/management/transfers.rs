@@ -37,6 +37,10 @@ pub(super) struct TransferInput {
     /// What the data is for, when it is something else than what was declared for the contract.
     #[serde(default)]
     purpose: Vec<String>,
+    /// What our data plane does with the data beside showing it to programs: `{"mirror": {"broker": NAME, "onEnd":
+    /// "delete" | "keep"}}`.
+    #[schema(value_type = Option<Object>)]
+    delivery: Option<Value>,
     /// Who decides on the next steps.
     #[serde(default)]
     decision: DecisionMode,
@@ -60,6 +64,7 @@ impl TransferInput {
             agreement_id: self.agreement_id,
             format: self.format,
             purpose: self.purpose,
+            delivery: self.delivery,
             manual: self.decision == DecisionMode::Manual,
             data_address: self.data_address.map(Value::Object),
             counter_party: counter_party(self.partner, self.counter_party)?,
@@ -96,6 +101,10 @@ pub(super) struct TransferView {
     /// What the consumer declares that the data is for; as consumer, empty for what the agreement says.
     #[schema(value_type = Vec<String>)]
     purpose: Value,
+    /// As consumer: what our data plane does with the data beside showing it to programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    delivery: Option<Value>,
     /// The data plane that moves the data, once chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     data_plane_id: Option<String>,
@@ -139,6 +148,7 @@ impl ShownProcess for row::Model {
             provider_pid,
             format: self.format,
             purpose: stored(&self.purpose)?,
+            delivery: self.delivery.as_deref().map(stored).transpose()?,
             data_plane_id: self.data_plane_id,
             local_endpoint,
             decision: self.decision,

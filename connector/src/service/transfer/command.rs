@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::flow::aim;
 use super::receive::{about, judge_transfer};
-use super::row::{forget_address, suspended_by};
+use super::row::{forget_address, is_push, suspended_by};
+use super::wish;
 use crate::app::App;
 use crate::service::decide::Occasion;
 use crate::service::partner::{CounterPartyRef, resolve};
@@ -31,6 +32,8 @@ pub(crate) struct NewTransfer {
     pub format: Option<String>,
     /// What the data is declared to be for, when it is something else than what was declared for the contract.
     pub purpose: Vec<String>,
+    /// What our data plane does with the data beside showing it to programs.
+    pub delivery: Option<Value>,
     /// Every step waits for a command.
     pub manual: bool,
     /// Where a push is to be written, when not to a data plane of ours.
@@ -85,7 +88,7 @@ impl Command {
 /// Begins a transfer. Our data plane is prepared and the request sent after this has returned.
 ///
 /// # Errors
-/// `unknown_agreement`, or what finding the provider's address brought.
+/// `unknown_agreement`, `unknown_broker`, what is wrong with the delivery, or what finding the provider's address brought.
 pub(crate) async fn start(app: &Arc<App>, new: NewTransfer) -> ServiceResult<Model> {
     let agreement = agreements::find(app.store.reads(), app.context(), "consumer", &new.agreement_id).await?;
     let agreement = agreement.ok_or_else(|| {
@@ -110,6 +113,9 @@ pub(crate) async fn start(app: &Arc<App>, new: NewTransfer) -> ServiceResult<Mod
     row.agreement_id = agreement.id.clone();
     row.dataset_id = agreement.dataset_id.clone();
     row.format = new.format.unwrap_or_else(|| DEFAULT_FORMAT.to_owned());
+    if let Some(wish) = &new.delivery {
+        row.delivery = Some(wish::check(app, wish, is_push(&row)).await?.encode().to_string());
+    }
     if new.manual {
         row.decision = "manual".to_owned();
     }

@@ -10,6 +10,7 @@ mod local;
 mod receive;
 pub(crate) mod renewal;
 mod row;
+mod wish;
 
 pub(crate) use command::{Command, NewTransfer, command, next_commands, start};
 pub(crate) use delivery::needs_flow;

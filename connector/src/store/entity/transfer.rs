@@ -51,6 +51,8 @@ pub struct Model {
     pub claims: String,
     /// What the consumer declares that the data is for: a JSON array of texts.
     pub purpose: String,
+    /// As consumer: what our data plane does with the data beside showing it to programs, a JSON object.
+    pub delivery: Option<String>,
     /// Digest of the peer's initial message, to tell a repeat from a conflict.
     pub initial_digest: Option<String>,
     /// `@id` or digest of the message that we took last: a copy of it is refused.
@@ -105,6 +107,7 @@ impl Model {
             data_address: None,
             claims: "{}".to_owned(),
             purpose: "[]".to_owned(),
+            delivery: None,
             initial_digest: None,
             last_taken: None,
             termination: None,

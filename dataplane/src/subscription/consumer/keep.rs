@@ -41,7 +41,9 @@ pub(crate) async fn keep(plane: Arc<Plane>) {
             match order.state {
                 State::Standing => {
                     fetch::start(&plane, &flow);
-                    forward::start(&plane, &flow, &held);
+                    if !order.inward {
+                        forward::start(&plane, &flow, &held);
+                    }
                 }
                 State::Ending if retry && state == Some(DataFlowState::Started) => end_at_partner(&plane, &flow, &held),
                 State::Ending | State::Making => {}

@@ -2,6 +2,7 @@
 
 mod fetch;
 mod forward;
+mod inward;
 mod keep;
 mod partner;
 mod receiver;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use inward::{Opened, Tap};
 pub(crate) use keep::keep;
 pub(crate) use serve::serve;
 
@@ -47,6 +49,9 @@ struct Order {
     /// The `Link` header under which it is read.
     link: Option<String>,
     state: State,
+    /// It is a part of this program that takes what comes.
+    #[serde(default)]
+    inward: bool,
 }
 
 impl Order {
@@ -182,7 +187,7 @@ impl Consumer {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The subscriptions of a flow that its programs know.
+    /// The subscriptions of a flow that are made.
     fn standing(&self, flow: &str) -> Vec<Arc<Held>> {
         let standing = |held: &&Arc<Held>| {
             let order = held.order();
@@ -191,7 +196,12 @@ impl Consumer {
         self.inner().held.values().filter(standing).cloned().collect()
     }
 
+    /// Those of them that programs made.
+    fn of_programs(&self, flow: &str) -> Vec<Arc<Held>> {
+        self.standing(flow).into_iter().filter(|held| !held.order().inward).collect()
+    }
+
     fn by_id(&self, flow: &str, id: &str) -> Option<Arc<Held>> {
-        self.standing(flow).into_iter().find(|held| held.order().id == id)
+        self.of_programs(flow).into_iter().find(|held| held.order().id == id)
     }
 }

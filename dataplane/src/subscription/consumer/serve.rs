@@ -33,7 +33,7 @@ pub(crate) async fn serve(
     let held = |id: &str| plane.taken.by_id(&flow.terms.id, id).ok_or_else(unknown_subscription);
     match (request.method(), place) {
         (&Method::GET, Place::All) => {
-            let mut all = plane.taken.standing(&flow.terms.id);
+            let mut all = plane.taken.of_programs(&flow.terms.id);
             all.sort_by_key(|held| held.order().id);
             Ok(HttpResponse::Ok().json(all.iter().map(|held| shown(held)).collect::<Vec<_>>()))
         }
@@ -128,7 +128,8 @@ async fn make(
     };
     body.insert("id".to_owned(), id.clone().into());
     let flow_id = flow.terms.id.clone();
-    let order = Order { flow: flow_id.clone(), id: id.clone(), remote, body, link, state: State::Making };
+    let order =
+        Order { flow: flow_id.clone(), id: id.clone(), remote, body, link, state: State::Making, inward: false };
     let held = Arc::new(Held::new(order.clone(), Queue::default()));
     {
         let mut inner = plane.taken.inner();
@@ -144,22 +145,37 @@ async fn make(
         }
         inner.held.insert((flow_id, order.remote.clone()), Arc::clone(&held));
     }
-    let made = ask(plane, flow, &order).await;
-    match made {
+    Ok(match settle(plane, flow, &held, order).await? {
+        None => Made::Standing(id),
+        Some(answer) => Made::Refused(answer),
+    })
+}
+
+/// Makes a subscription at the partner; `None` when it stands, else the partner's refusal.
+///
+/// # Errors
+/// The partner cannot be reached or fails, and is told to end what it may have; the store fails.
+pub(super) async fn settle(
+    plane: &Arc<Plane>,
+    flow: &Arc<Flow>,
+    held: &Arc<Held>,
+    order: Order,
+) -> Result<Option<partner::Answer>, Problem> {
+    match ask(plane, flow, &order).await {
         Ok(None) => {
             let standing = Order { state: State::Standing, ..order };
             plane.write(vec![standing.change()]).await?;
             held.set(standing);
             plane.taken.changed.notify_one();
-            Ok(Made::Standing(id))
+            Ok(None)
         }
         Ok(Some(answer)) => {
-            super::keep::forget(plane, &held).await?;
-            Ok(Made::Refused(answer))
+            super::keep::forget(plane, held).await?;
+            Ok(Some(answer))
         }
         Err(problem) => {
             // The partner may have it.
-            super::keep::end(plane, &held).await?;
+            super::keep::end(plane, held).await?;
             Err(problem)
         }
     }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod asked;
+mod batch;
 mod discovery;
 mod entities;
 mod subscriptions;
@@ -37,6 +38,8 @@ pub fn configure(service: &mut web::ServiceConfig) {
             .service(resource("/entities", "GET, HEAD", read().to(entities::query)))
             .service(resource("/entities/{id}", "GET, HEAD", read().to(entities::retrieve)))
             .service(resource("/entityOperations/query", "POST", web::post().to(entities::query_by_body)))
+            .service(resource("/entityOperations/upsert", "POST", web::post().to(batch::upsert)))
+            .service(resource("/entityOperations/delete", "POST", web::post().to(batch::delete)))
             .service(resource("/temporal/entities", "GET, HEAD", read().to(temporal::query)))
             .service(resource("/temporal/entities/{id}", "GET, HEAD", read().to(temporal::retrieve)))
             .service(resource("/temporal/entityOperations/query", "POST", web::post().to(temporal::query_by_body)))
@@ -72,7 +75,6 @@ async fn health() -> HttpResponse {
 }
 
 async fn nothing_here() -> Result<HttpResponse, Fault> {
-    let detail =
-        "this test source serves entities, temporal entities, types and attributes for reading, and subscriptions";
+    let detail = "this test source serves entities, temporal entities, types and attributes, batches of entities, and subscriptions";
     Err(Problem::new(ProblemKind::ResourceNotFound, detail).into())
 }

@@ -1,11 +1,12 @@
 //! The next signal to a data plane, with all that goes into it.
 
-use dps_signaling::{Dialect, FlowRequest, Signal, profile_of_format};
+use dps_signaling::{DELIVERY, Dialect, FlowRequest, Signal, profile_of_format};
 use dsp_protocol::Role;
 use serde_json::{Value, json};
 
 use super::super::renewal::can_be_verified;
 use super::super::row::is_push;
+use super::super::wish;
 use super::plan::plan;
 use super::target::next_signal;
 use crate::app::App;
@@ -79,11 +80,19 @@ pub(crate) async fn flow_step(app: &App, row: &Model) -> ServiceResult<Option<Fl
     Ok(Some(FlowStep { signal, plane, dialect, flow_id, body }))
 }
 
-/// The plan, and for the provider's plane whether we can say who comes for a new token of the flow.
+/// The plan; for the provider's plane whether we can say who comes for a new token of the flow; for the consumer's what it does
+/// with the data.
 fn metadata(app: &App, row: &Model, plan: &policy_plan::EnforcementPlan) -> ServiceResult<Value> {
     let plan = policy_plan::sign(plan, &app.signer).map_err(ServiceError::internal)?;
     let renewable = role(row) == Role::Provider && !is_push(row) && can_be_verified(app, &row.counter_party);
-    Ok(if renewable { json!({"plan": plan, "renewal": true}) } else { json!({"plan": plan}) })
+    let mut metadata = json!({"plan": plan});
+    if renewable {
+        metadata["renewal"] = json!(true);
+    }
+    if let Some(delivery) = wish::delivery(row).filter(|_| role(row) == Role::Consumer) {
+        metadata[DELIVERY] = delivery.encode();
+    }
+    Ok(metadata)
 }
 
 /// The same for every attempt at one signal, also after a restart: a plane whose answer was lost knows it again and gives
@@ -115,7 +124,8 @@ async fn choose_plane(app: &App, row: &Model, profile: &str) -> ServiceResult<da
         let profiles: Vec<String> = serde_json::from_str(&plane.profiles).unwrap_or_default();
         profiles.iter().any(|name| *name == profile || *name == row.format)
     };
-    let mut serving: Vec<_> = planes.into_iter().filter(serves).collect();
+    let mut serving: Vec<_> =
+        planes.into_iter().filter(|plane| serves(plane) && wish::can_deliver(plane, row)).collect();
     serving.sort_unstable_by(|one, other| one.id.cmp(&other.id));
     let place = spread(&row.id).checked_rem(serving.len()).unwrap_or(0);
     serving.into_iter().nth(place).ok_or_else(|| {
