@@ -68,6 +68,15 @@ pub fn is_sub_attribute(member: &str) -> bool {
     !ATTRIBUTE_MEMBERS.contains(&member)
 }
 
+/// The vocabulary of terms that no context defines: under every context its names mean the same, short and in full.
+const DEFAULT: &str = "https://uri.etsi.org/ngsi-ld/default-context/";
+
+/// The short spelling of a name of the default vocabulary; other names as they are.
+#[must_use]
+pub fn compact(name: &str) -> &str {
+    name.strip_prefix(DEFAULT).unwrap_or(name)
+}
+
 /// Why a record cannot be held as an entity.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EntityError {

@@ -1,5 +1,6 @@
 //! Type selection (GS CIM 009, clause 4.17): `Building,House`, `(Home;Vehicle)|Motorhome`, `*`.
 
+use crate::model::compact;
 use crate::problem::Problem;
 
 /// Which entity types are asked for.
@@ -27,7 +28,7 @@ impl TypeSelection {
                 Some(inside) => inside.split_once(')').ok_or_else(|| wrong(text))?,
                 None => rest.split_at(rest.find(['|', ',']).unwrap_or(rest.len())),
             };
-            let together: Vec<String> = alternative.split(';').map(|name| name.trim().to_owned()).collect();
+            let together: Vec<String> = alternative.split(';').map(|name| compact(name.trim()).to_owned()).collect();
             let bare = !rest.starts_with('(');
             if together.iter().any(|name| name.is_empty() || name.contains(['(', ')'])) || (bare && together.len() > 1)
             {
@@ -63,9 +64,10 @@ mod tests {
 
     #[test]
     fn selections_match_as_the_standard_says() {
-        let table: [(&str, &[&str], bool); 10] = [
+        let table: [(&str, &[&str], bool); 11] = [
             ("*", &["A"], true),
             ("A", &["A"], true),
+            ("https://uri.etsi.org/ngsi-ld/default-context/A", &["A"], true),
             ("A", &["B"], false),
             ("A,B", &["B"], true),
             ("A|B", &["B"], true),
