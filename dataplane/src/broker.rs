@@ -16,7 +16,7 @@ use crate::client;
 use crate::config::Broker;
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
-use crate::proxy::context_link;
+use ngsi_ld_filter::context_link;
 
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use http::Method;
 use http::header::{ACCEPT, LINK};
 use http_body_util::{BodyExt, Limited};
-use ngsi_ld_filter::{contexts, is_core};
+use ngsi_ld_filter::{context_link, contexts, is_core};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::flow::Flow;
 use crate::permit;
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
-use crate::proxy::{Rewrite, context_link, unreachable};
+use crate::proxy::{Rewrite, unreachable};
 use crate::push::partner_request;
 
 /// Entities of one page; no broker gives fewer at most.

@@ -14,10 +14,10 @@ use crate::clock::now_ms;
 use crate::flow::Flow;
 use crate::plane::Plane;
 use crate::problem::Problem;
-use crate::proxy::context_link;
 use crate::signaling::callback::jittered;
 use crate::subscription::consumer::{Opened, Tap};
 use crate::subscription::queue::Notification;
+use ngsi_ld_filter::context_link;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
