@@ -24,6 +24,8 @@ trap finish EXIT
 make() { say "(built already)"; }
 mkdir -p "$place/target"
 ln -s "${HANSA_BIN_DIR:-$target/release}" "$place/target/release"
+# What a page would have its reader install for Python.
+export PYTHON=$tools/python/ngsildclient/bin/python
 cd "$place"
 PS4='$ '
 set -x

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build, the demo, the tests or the benchmark need and this machine lacks.
 #
-#   scripts/setup.sh [build|test|doc|bench|fuzz|s3|opa|charts]...      default: build test doc
+#   scripts/setup.sh [build|test|doc|bench|fuzz|s3|opa|charts|python]...      default: build test doc
 #
 # Debian and Ubuntu packages are installed with apt-get when this runs as root or sudo asks for no password. Cargo's
 # own tools are built from their released sources into target/tools. What cannot be installed is named in one sentence
@@ -51,7 +51,11 @@ need_test() {
   fi
   need ssh-keygen openssh-client 'makes the keys of that server'
   need go golang-go 'builds the S3-compatible store, the policy evaluator and Helm, which tests use'
-  need python3 python3 'runs the tests of the charts and of the container image'
+  need_python
+}
+
+need_python() {
+  need python3 python3 'runs NGSI-LD clients and the tests of the charts and of the container image'
   python3 -c 'import ensurepip, venv' 2>/dev/null || { packages+=(python3-venv); wanted[python3-venv]='venv for Python (its packages for those tests)'; }
 }
 
@@ -122,16 +126,17 @@ go_tool() {
   fi
 }
 
-# Python's packages for the tests of the charts, by version and hash, in an environment of their own.
-chart_python() {
-  local pins=charts/tests/python.txt place=$tools/python/charts
-  exec 9>"$target/setup/python-charts.lock"
+# python_packages NAME PINS PURPOSE: packages of Python by version and hash, in an environment of their own.
+python_packages() {
+  local name=$1 pins=$2 purpose=$3 place=$tools/python/$1
+  exec 9>"$target/setup/python-$name.lock"
   flock 9
   if cmp -s "$pins" "$place/pins.txt"; then return 0; fi
+  say "fetching packages of Python ($purpose); this happens once"
   if ! { python3 -m venv --clear "$place" && "$place/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$pins"; } \
-    >"$target/setup/python-charts.log" 2>&1; then
-    tail -n 5 "$target/setup/python-charts.log" >&2
-    missing+=("Python's packages for the tests of the charts: see $target/setup/python-charts.log")
+    >"$target/setup/python-$name.log" 2>&1; then
+    tail -n 5 "$target/setup/python-$name.log" >&2
+    missing+=("packages of Python ($purpose): see $target/setup/python-$name.log")
     return 0
   fi
   cp "$pins" "$place/pins.txt"
@@ -165,8 +170,9 @@ for what in "$@"; do
     build) need_build ;;
     test) need_test ;;
     bench) need_bench ;;
+    python) need_python ;;
     doc | fuzz | s3 | opa | charts) ;;
-    *) die "unknown part '$what': build, test, doc, bench, fuzz, s3, opa or charts" ;;
+    *) die "unknown part '$what': build, test, doc, bench, fuzz, s3, opa, charts or python" ;;
   esac
 done
 install_packages
@@ -179,9 +185,13 @@ for what in "$@"; do
     charts)
       go_tool kubeconform github.com/yannh/kubeconform/cmd/kubeconform "$KUBECONFORM" 'checks manifests by their schemas'
       go_tool helm helm.sh/helm/v4/cmd/helm "$HELM" 'renders the charts'
-      chart_python
+      python_packages charts charts/tests/python.txt 'tests of the charts'
       chart_schemas
       ;;
+    # Their dependencies contradict each other, so each has its own environment; most of the time is waiting for the network.
+    python) for name in ngsildclient filip; do
+      python_packages $name dataplane/tests/python/$name.txt "$name, an NGSI-LD client that tests run"
+    done ;;
     fuzz) cargo_tool cargo-fuzz cargo-fuzz "$CARGO_FUZZ" 'runs the fuzz targets' ;;
   esac
 done

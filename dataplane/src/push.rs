@@ -114,7 +114,7 @@ async fn send_selected(
     for _ in 0..MAX_PAGES {
         let now_ms = now_ms();
         let asked = Asked { method: "GET", path: &path, query: query.as_deref(), accept: None, link: None, now_ms };
-        let upstream = filter.request(&asked).map_err(|refusal| refusal.message)?;
+        let upstream = filter.request(&asked).map_err(|refusal| refusal.message)?.in_pages_of_the_source();
         let request = question(source, &path, &upstream).map_err(told)?;
         let answer = plane.sources.send(request).await.map_err(|_| "the source gives no answer".to_owned())?;
         let Described { media, context, links, stream, body, .. } =

@@ -52,8 +52,10 @@ fn broker() -> Played {
             "" if kind == "application/geo+json" => {
                 let feature = json!({"type": "Feature", "id": "urn:ngsi-ld:Air:open:1", "bbox": [16.8765432, 41.1, 1, 1],
                     "geometry": {"type": "Point", "coordinates": [16.8765432, 41.1]}, "properties": entity(1, "Air")});
-                answer.content_type(kind).body(json!({"type": "FeatureCollection", "features": [feature]}).to_string())
+                let features = if request.query_string().contains("offset=") { vec![] } else { vec![feature] };
+                answer.content_type(kind).body(json!({"type": "FeatureCollection", "features": features}).to_string())
             }
+            "" if request.query_string().contains("offset=") => HttpResponse::Ok().content_type(json).body("[]"),
             "" => {
                 let all = json!([entity(1, "Air"), entity(2, "CANARYCar"), entity(3, "Air")]).to_string();
                 let chunks: Vec<_> =
@@ -96,10 +98,11 @@ async fn start(source: &Played) -> (World, Flow) {
 
 fn assert_clean(reply: &Reply) {
     assert!(!format!("{} {:?}", reply.text(), reply.headers).contains(CANARY), "{reply:?} {}", reply.text());
-    for name in ["etag", "content-length", "ngsild-tenant", "ngsild-warning", "x-debug", "content-encoding"] {
-        let own_length = name == "content-length" && reply.status != 200;
-        assert!(own_length || reply.header(name).is_none(), "{name}");
+    for name in ["etag", "ngsild-tenant", "ngsild-warning", "x-debug", "content-encoding"] {
+        assert!(reply.header(name).is_none(), "{name}");
     }
+    // Where there is a length, it is that of our answer.
+    assert!(reply.header("content-length").is_none_or(|length| length == reply.body.len().to_string()));
 }
 
 #[actix_web::test]
@@ -125,12 +128,11 @@ async fn entities_are_filtered_and_the_broker_is_asked_anew() {
     );
     let links: Vec<&str> = reply.headers.get_all("link").iter().map(|value| value.to_str().unwrap()).collect();
     assert!(links[0].starts_with(&format!("<{CONTEXT}>")), "{links:?}");
-    assert_eq!(links[1], format!("<{}/ngsi-ld/v1/entities?offset=9&type=Air>; rel=\"next\"", flow.endpoint));
-    assert_eq!(links.len(), 2);
+    assert_eq!(links.len(), 1, "there is no further page of what is shown: {links:?}");
     assert!(reply.header("ngsild-results-count").is_none());
-    let seen = source.last();
+    let seen = source.all().into_iter().next().unwrap();
     assert!(
-        seen.target.starts_with("/ngsi-ld/v1/entities?q=no2%3E0&limit=5&type=https%3A%2F%2Fm%2FAir&idPattern="),
+        seen.target.starts_with("/ngsi-ld/v1/entities?q=no2%3E0&type=https%3A%2F%2Fm%2FAir&idPattern="),
         "{}",
         seen.target
     );

@@ -30,17 +30,29 @@ fn entity(number: u32, state: &str) -> Value {
         "state": {"type": "Property", "value": state}, "plate": {"type": "Property", "value": CANARY}})
 }
 
-/// A broker that tells all it has, whatever it is asked.
+/// Of these each third is shown.
+fn all() -> Vec<Value> {
+    (1..=70).map(|number| entity(number, if number % 3 == 0 { "public" } else { "secret" })).collect()
+}
+
+/// A broker that pages, twenty at once and no more, and tells all it has, whatever it is asked.
 fn broker() -> Played {
     Played::start(|request: &HttpRequest| {
         let link = format!("<{CONTEXT}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"");
-        let next = format!("<http://gateway{}?offset=2&limit=2>; rel=\"next\"", request.path());
-        HttpResponse::Ok()
-            .insert_header(("link", link))
-            .append_header(("link", next))
+        let query = request.query_string();
+        let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.parse::<usize>().ok());
+        let from = value("offset=").unwrap_or_default();
+        let page: Vec<Value> = all().into_iter().skip(from).take(value("limit=").unwrap_or(2).min(20)).collect();
+        let mut answer = HttpResponse::Ok();
+        if from + page.len() < all().len() {
+            let next = format!("<http://gateway{}?offset={}>; rel=\"next\"", request.path(), from + page.len());
+            answer.append_header(("link", next));
+        }
+        answer
+            .append_header(("link", link))
             .insert_header(("ngsild-results-count", "77"))
             .content_type("application/json")
-            .body(json!([entity(1, "secret"), entity(2, "public")]).to_string())
+            .body(Value::Array(page).to_string())
     })
 }
 
@@ -78,14 +90,15 @@ async fn a_query_by_post_shows_what_reading_shows() {
     let reply = world.client.send("POST", &url, &headers, body.to_string()).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     assert_clean(&reply);
-    assert_eq!(reply.json().as_array().unwrap().len(), 1);
-    assert_eq!(reply.json()[0]["id"], "urn:ngsi-ld:Air:2");
+    assert_eq!(reply.json().as_array().unwrap().len(), 2);
+    assert_eq!(reply.json()[0]["id"], "urn:ngsi-ld:Air:3");
     assert!(reply.json()[0].get("state").is_none());
     let seen = source.last();
     assert_eq!((seen.method.as_str(), seen.header("ngsild-tenant")), ("POST", None));
     assert_eq!(seen.json()["q"], "state==\"public\";no2>0");
     assert_eq!(seen.header("content-type"), Some("application/json"));
     assert!(seen.header("link").unwrap().contains(CONTEXT));
+    assert!(reply.header("ngsild-results-count").is_none());
     let links: Vec<&str> = reply.headers.get_all("link").iter().filter_map(|link| link.to_str().ok()).collect();
     assert!(links.iter().any(|link| link.contains(&format!("{}{QUERY}?", flow.endpoint))), "{links:?}");
     let before = source.all().len();
@@ -109,6 +122,68 @@ async fn a_query_by_post_shows_what_reading_shows() {
         assert_eq!(post(&world, &flow, path, &json!([])).await.status, 405, "{path}");
     }
     assert_eq!(source.all().len(), before, "nothing of it reached the source");
+}
+
+#[actix_web::test]
+async fn pages_hold_what_is_shown_and_the_count_is_of_that() {
+    let (source, world) = (broker(), World::new("").await);
+    let flow = start(&source, &world).await;
+    let shown: Vec<u64> = (1..=70).filter(|number| number % 3 == 0).collect();
+    let numbers = |reply: &Reply| -> Vec<u64> {
+        let value = reply.json();
+        let items = value.as_array().cloned().unwrap_or_else(|| value["features"].as_array().unwrap().clone());
+        items.iter().map(|item| item["no2"]["value"].as_u64().unwrap()).collect()
+    };
+    let body = json!({"type": "Query", "entities": [{"type": "Air"}]});
+    for by_post in [false, true] {
+        let ask = async |query: &str| match by_post {
+            true => post(&world, &flow, &format!("{QUERY}?{query}"), &body).await,
+            false => flow.get(&world.client, &format!("/ngsi-ld/v1/entities?{query}"), &[]).await,
+        };
+        let count = ask("limit=0&count=true").await;
+        assert_eq!((count.status, count.header("ngsild-results-count")), (200, Some("23")), "{}", count.text());
+        assert_eq!(count.text(), "[]");
+        // By offsets, as clients count them, and by the links.
+        let mut found = Vec::new();
+        for page in 0..5 {
+            let reply = ask(&format!("limit=5&offset={}", page * 5)).await;
+            assert_clean(&reply);
+            found.extend(numbers(&reply));
+        }
+        assert_eq!(found, shown);
+        let mut next = Some("limit=10".to_owned());
+        let mut found = Vec::new();
+        while let Some(query) = next.take() {
+            let reply = ask(&query).await;
+            found.extend(numbers(&reply));
+            let links: Vec<&str> = reply.headers.get_all("link").iter().map(|link| link.to_str().unwrap()).collect();
+            let link = links.into_iter().find(|link| link.contains("rel=\"next\""));
+            next = link.map(|link| link.split(['?', '>']).nth(1).unwrap().to_owned());
+        }
+        assert_eq!(found, shown);
+        assert_eq!(ask("limit=1000").await.json().as_array().unwrap().len(), 23);
+        assert_eq!(ask("offset=23").await.text(), "[]");
+        assert!(matches!(ask("limit=1001").await.status, 400 | 403));
+    }
+    let asked = source.all();
+    assert!(asked.iter().all(|seen| !seen.target.contains("count")), "the source counts others, too");
+}
+
+#[actix_web::test]
+async fn a_source_whose_pages_have_no_end_is_given_up() {
+    let source = Played::start(|request| {
+        let link = format!("<{CONTEXT}>; rel=\"http://www.w3.org/ns/json-ld#context\"; type=\"application/ld+json\"");
+        HttpResponse::Ok()
+            .append_header(("link", format!("<{}>; rel=\"next\"", request.path())))
+            .append_header(("link", link))
+            .content_type("application/json")
+            .body(json!([entity(1, "secret")]).to_string())
+    });
+    let world = World::new("").await;
+    let flow = start(&source, &world).await;
+    let reply = flow.get(&world.client, "/ngsi-ld/v1/entities", &[]).await;
+    assert_eq!((reply.status, reply.json()["code"].as_str()), (403, Some("too_many_entities")), "{}", reply.text());
+    assert_eq!(reply.json()["type"], "https://uri.etsi.org/ngsi-ld/errors/TooManyResults");
 }
 
 #[actix_web::test]

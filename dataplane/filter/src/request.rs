@@ -17,6 +17,8 @@ use crate::stream::{Answer, Representation, Shape};
 
 /// The core context that is asked for when the selection lists no context.
 pub(crate) const CORE: &str = "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.8.jsonld";
+/// Most entities that are given at once where we count them.
+const MAX_LIMIT: u64 = 1000;
 /// A pattern that every id fits, which some clients always send.
 const ALL_IDS: &str = ".*";
 
@@ -37,6 +39,17 @@ pub struct Asked<'a> {
     pub now_ms: i64,
 }
 
+/// Which of the entities that are shown are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paged {
+    /// How many of them are passed over.
+    pub offset: u64,
+    /// How many are wanted at most.
+    pub limit: Option<u64>,
+    /// Whether the number of all is asked for.
+    pub count: bool,
+}
+
 /// A request as it goes to the broker, and what its answer is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -50,8 +63,11 @@ pub struct Upstream {
     pub body: Option<String>,
     /// Whether one entity is asked for by its id.
     pub single: bool,
-    /// Whether the number of results may be told.
+    /// Whether the broker's number of results may be told.
     pub count: bool,
+    /// Where entities are removed that the broker counts: what `limit`, `offset` and `count` asked for. They are not in `query`,
+    /// and whoever asks counts what is shown.
+    pub paged: Option<Paged>,
     /// Parameters of `query` that the caller did not give so, with what it gave: links to other pages show the latter.
     pub changed: Vec<(String, Option<String>)>,
     /// Whether a series must have all that was asked for, since the last value of a period stands for it.
@@ -65,6 +81,21 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    /// The same in the source's own pages, for a reader that follows its links and counts nothing.
+    #[must_use]
+    pub fn in_pages_of_the_source(mut self) -> Self {
+        if let Some(Paged { offset, limit, .. }) = self.paged.take() {
+            let mut put = |name: &str, value: u64| self.query.push((name.to_owned(), value.to_string()));
+            if let Some(limit) = limit {
+                put("limit", limit);
+            }
+            if offset > 0 {
+                put("offset", offset);
+            }
+        }
+        self
+    }
+
     /// What the body of the answer is, by its headers.
     ///
     /// # Errors
@@ -184,7 +215,17 @@ impl Filter {
         reading.settle()?;
         // It stands for all, and would hide ours.
         query.retain(|(name, value)| name != "idPattern" || value != ALL_IDS);
+        if let (true, Some((_, options))) = (temporal, query.iter_mut().find(|(name, _)| name == "options")) {
+            let known: Vec<&str> = options.split(',').filter(|option| *option != "count").collect();
+            *options = known.join(",");
+        }
+        query.retain(|(name, value)| name != "options" || !value.is_empty());
         let accept = accept(asked.accept, temporal, id.is_some(), self.csv_reads())?;
+        let listed = !temporal && !reading.single && accept.ends_with("json") && !accept.ends_with("ndjson");
+        let paged = if listed && self.removes_entities() { Some(paged(&mut query, reading.count)?) } else { None };
+        if reading.count && paged.is_none() && self.removes_entities() {
+            return Err(not_admitted("count"));
+        }
         if !reading.single && !reading.typed {
             query.push(("type".to_owned(), self.selection.types.join(",")));
         }
@@ -206,7 +247,8 @@ impl Filter {
             link: context_link(&context),
             body: None,
             single: reading.single,
-            count: reading.count,
+            count: reading.count && paged.is_none(),
+            paged,
             representation: reading.representation,
             temporal,
             geometry,
@@ -298,9 +340,6 @@ impl Reading<'_> {
             }
             "count" | "local" if matches!(value, "true" | "false") => {
                 self.count |= name == "count" && value == "true";
-                if self.count && self.filter.removes_entities() {
-                    return Err(not_admitted(name));
-                }
                 Ok(())
             }
             "options" | "format" => value.split(',').try_for_each(|option| self.option(option)),
@@ -429,6 +468,8 @@ impl Reading<'_> {
             "simplified" | "keyValues" if !self.temporal => Representation::Simplified,
             "temporalValues" if self.temporal => Representation::Normalized,
             "sysAttrs" if times => return Ok(()),
+            // As some clients ask for the number of results; none is told of a series.
+            "count" if self.temporal => return Ok(()),
             _ => {
                 let text = format!("the option `{}` is not admitted", shown(option));
                 return Err(refusal("representation_not_admitted", &text));
@@ -457,6 +498,20 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// Takes out what the parameters say of pages.
+fn paged(query: &mut Vec<(String, String)>, count: bool) -> Result<Paged, Refusal> {
+    let number = |wanted: &str| {
+        query.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.parse().map_err(|_| not_admitted(wanted)))
+    };
+    let paged =
+        Paged { offset: number("offset").transpose()?.unwrap_or_default(), limit: number("limit").transpose()?, count };
+    if paged.limit.is_some_and(|limit| limit > MAX_LIMIT || (limit == 0 && !count)) {
+        return Err(not_admitted("limit"));
+    }
+    query.retain(|(name, _)| !matches!(name.as_str(), "limit" | "offset" | "count"));
+    Ok(paged)
 }
 
 /// Whether the path is temporal, and the entity's id in it.

@@ -234,7 +234,6 @@ fn attempts() {
         (&live, "q=no2", "name_not_admitted"),
         (&live, "orderBy=no2", "name_not_admitted"),
         (&live, "orderBy=no2.observedAt", "name_not_admitted"),
-        (&live, "count=true", "query_not_admitted"),
         (&live, "options=keyValues", "representation_not_admitted"),
         (&live, "format=simplified", "representation_not_admitted"),
         (&hourly, "q=no2>40", "name_not_admitted"),
@@ -327,7 +326,7 @@ fn the_moment_of_an_entity() {
     assert_eq!(left, "id,type,no2\r\nurn:a:1,Air,1\r\n");
     let asked = ask(&rule, &format!("{ENTITIES}?options=keyValues&pick=id,type,no2")).unwrap();
     assert_eq!(parameter(&asked, "pick").unwrap(), "id,type,no2,level");
-    for query in ["q=no2>1", "omit=level", "count=true", "datasetId=urn:d"] {
+    for query in ["q=no2>1", "omit=level", "datasetId=urn:d"] {
         assert!(ask(&rule, &format!("{ENTITIES}?{query}")).is_err(), "{query}");
     }
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use ngsi_ld_filter::{Asked, MAX_QUERY_BODY, Posted, Told, Upstream};
+use ngsi_ld_filter::{Asked, MAX_QUERY_BODY, Paged, Posted, Told, Upstream};
 use serde_json::{Value, json};
 use support::{CONTEXT, LOCATION, NOW, filter};
 
@@ -197,7 +197,8 @@ fn what_the_broker_is_asked() {
                 {"type": "Car", "idPattern": pattern}],
             "geoQ": {"georel": "near;maxDistance==9", "geometry": "Point", "coordinates": [16.8, 41.1]}})
     );
-    assert_eq!(upstream.query.len(), 3, "{:?}", upstream.query);
+    assert_eq!(upstream.query, [("options".to_owned(), "concise".to_owned())]);
+    assert_eq!(upstream.paged, Some(Paged { offset: 10, limit: Some(5), count: false }));
     for hidden in ["urn:ngsi-ld:Air:closed", "urn:ngsi-ld:Air:open.1,urn:x:1", "urn:x:1"] {
         let body = json!({"type": "Query", "entities": [{"type": "Air"}, {"type": "Air", "id": hidden}]}).to_string();
         assert!(post(&rows, QUERY, &body).is_err(), "{hidden}");
@@ -268,8 +269,8 @@ fn types_and_attributes_are_those_of_the_agreement() {
 
 #[test]
 fn types_and_attributes_never_show_a_hidden_name() {
-    let marked =
-        json!({"personal": {"mode": "remove", "marking": {"https://m/Air": {"personal": ["https://m/name"]}}}});
+    let marking = json!({"https://m/Air": {"personal": ["https://m/name"]}, "https://m/Car": {"none": true}});
+    let marked = json!({"personal": {"mode": "remove", "marking": marking}});
     let ours = link(CONTEXT);
     let ours = Some(ours.as_str());
     let hidden = ["plate", "owner", "accuracy", "state", "https://m/plate", "m:plate", "Plate", "*", "id", "type"];
@@ -328,4 +329,31 @@ fn of_other_types_there_is_nothing_to_count() {
     ] {
         assert_eq!(count(target), Ok(None), "{target}: the rules of a request decide");
     }
+}
+
+#[test]
+fn pages_and_counts_are_of_what_is_shown() {
+    let rows = json!({"rows": {"q": "https://m/state==\"public\""}});
+    let ask = |more: &Value, query: &str| support::ask(more, &format!("{}?{query}", support::ENTITIES));
+    let upstream = ask(&rows, "limit=5&offset=10&count=true&type=Air").unwrap();
+    assert_eq!(upstream.paged, Some(Paged { offset: 10, limit: Some(5), count: true }));
+    assert!(!upstream.count, "the source's own count is not told");
+    assert!(upstream.query.iter().all(|(name, _)| !matches!(name.as_str(), "limit" | "offset" | "count")));
+    let plain = ask(&rows, "type=Air").unwrap().paged;
+    assert_eq!(plain, Some(Paged { offset: 0, limit: None, count: false }));
+    let posted = post(&rows, &format!("{QUERY}?limit=0&count=true"), r#"{"type":"Query"}"#).unwrap();
+    assert_eq!(posted.paged, Some(Paged { offset: 0, limit: Some(0), count: true }));
+    assert!(posted.query.is_empty() && !sent(&posted).to_string().contains("limit"));
+    // Where nothing is removed that the source counts, its own pages and count are right.
+    let all = ask(&json!({}), "limit=5&offset=10&count=true").unwrap();
+    assert_eq!((all.paged, all.count), (None, true));
+    for query in ["limit=1001", "limit=0", "limit=0&count=false"] {
+        assert_eq!(ask(&rows, query).unwrap_err(), "query_not_admitted", "{query}");
+    }
+    // What is not put together by us is not counted either.
+    let temporal = format!("{}?timerel=before&timeAt=2026-01-01T00:00:00Z&count=true", support::TEMPORAL);
+    assert_eq!(support::ask(&rows, &temporal).unwrap_err(), "query_not_admitted");
+    let lines = support::ask_as(&rows, &format!("{}?count=true", support::ENTITIES), Some("application/x-ndjson"));
+    assert_eq!(lines.unwrap_err(), "query_not_admitted");
+    assert!(support::ask_as(&rows, support::ENTITIES, Some("text/csv")).unwrap().paged.is_none());
 }

@@ -351,8 +351,6 @@ fn attempts() {
         "coordinates": [[[16.8, 41.1], [16.9, 41.1], [16.9, 41.2], [16.8, 41.1]]]}}}});
     let by_name = json!({"rows": {"q": "https://m/name[en]==\"x\""}});
     for (rows, query, code) in [
-        (&pushed, "count=true", "query_not_admitted"),
-        (&area, "count=true", "query_not_admitted"),
         (&pushed, "q=state==%22secret%22", "name_not_admitted"),
         (&pushed, "q=no2>1|state==%22secret%22", "name_not_admitted"),
         (&pushed, "q=no2>1)|(state==%22secret%22", "query_not_admitted"),

@@ -97,6 +97,13 @@ impl Rewrite {
         Some((path, query))
     }
 
+    /// The address of another page of what was asked for here.
+    pub(crate) fn page(&self, path: &str, query: Option<&str>, limit: u64, offset: u64) -> String {
+        let place = [("limit", limit), ("offset", offset)];
+        let place = place.map(|(name, value)| (name.to_owned(), Some(value.to_string())));
+        restored(&format!("{}{path}?{}", self.public, query.unwrap_or_default()), &place)
+    }
+
     fn target(&self, target: &str, paging: bool) -> Option<String> {
         // Relative to the request's own path: it stays right below the flow's address, unless it climbs.
         if !target.starts_with('/') && !target.contains("://") {
@@ -227,6 +234,21 @@ mod tests {
             if expected.is_some() {
                 assert_eq!(shown.as_deref(), expected, "{given}");
             }
+        }
+    }
+
+    #[test]
+    fn pages_of_our_own() {
+        let plain = rewrite("http://broker:1026");
+        for (query, expected) in [
+            (None, "https://dp.example/flows/f1/e?limit=5&offset=10"),
+            (
+                Some("type=A%2CB&limit=9&offset=3&count=true"),
+                "https://dp.example/flows/f1/e?type=A%2CB&count=true&limit=5&offset=10",
+            ),
+            (Some("%6Cimit=9&q=a%3D%3D1"), "https://dp.example/flows/f1/e?q=a%3D%3D1&limit=5&offset=10"),
+        ] {
+            assert_eq!(plain.page("/e", query, 5, 10), expected);
         }
     }
 

@@ -4,6 +4,7 @@ mod body;
 mod headers;
 mod links;
 mod page;
+mod pages;
 mod pump;
 mod selected;
 

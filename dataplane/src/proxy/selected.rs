@@ -17,6 +17,7 @@ use http::HeaderValue;
 use ngsi_ld_filter::{Asked, Filter, MAX_QUERY_BODY, Posted, Stream, Told, Upstream, context_link};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::pages::Book;
 use super::{BrokenBody, Forwarder, StreamedBody, ended_meanwhile, headers, too_large, unreachable};
 use crate::client;
 use crate::clock::now_ms;
@@ -67,6 +68,10 @@ pub(crate) async fn serve(
     } else {
         filter.request(&asked).map_err(refused)?
     };
+    if let Some(paged) = upstream.paged {
+        let (upstream, ticket) = (&upstream, &ticket);
+        return Book { forwarder, filter, source, request, path, query, upstream, ticket }.serve(paged).await;
+    }
     let answer = send(forwarder, source, request, path, &upstream, &ticket).await?;
     let Described { status, media, context, links, count, stream, body } = describe(filter, &upstream, answer, now_ms)?;
     let source_body = StreamedBody::new(body, None, ticket, forwarder.idle);
@@ -208,7 +213,8 @@ pub(crate) fn question(
     Ok(head)
 }
 
-async fn send(
+/// Asks a source, with what of the caller's headers is about tracing.
+pub(super) async fn send(
     forwarder: &Forwarder,
     source: &HttpSource,
     request: &HttpRequest,
