@@ -59,7 +59,10 @@ need_python() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || { packages+=(python3-venv); wanted[python3-venv]='venv for Python (its packages for those tests)'; }
 }
 
-need_bench() { need nginx nginx-light 'the proxy that the data plane is measured against'; }
+need_bench() {
+  need nginx nginx-light 'the proxy that the data plane is measured against'
+  need openssl openssl 'the certificate with which TLS is measured'
+}
 
 # The folder of PostgreSQL's server programs, which Debian keeps off the PATH.
 postgres_bin() {

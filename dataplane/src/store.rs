@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use bytes::Bytes;
 use redb::{Database, ReadableDatabase, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -90,7 +91,7 @@ impl Kind {
 pub(crate) struct Change {
     kind: Kind,
     key: String,
-    value: Option<Vec<u8>>,
+    value: Option<Bytes>,
 }
 
 impl Change {
@@ -100,7 +101,12 @@ impl Change {
     /// The value has no JSON form.
     pub(crate) fn put(kind: Kind, key: &str, value: &impl Serialize) -> Result<Self, StoreError> {
         let value = serde_json::to_vec(value).map_err(StoreError::new)?;
-        Ok(Self { kind, key: key.to_owned(), value: Some(value) })
+        Ok(Self::text(kind, key, value.into()))
+    }
+
+    /// Keeps a value that is JSON already.
+    pub(crate) fn text(kind: Kind, key: &str, value: Bytes) -> Self {
+        Self { kind, key: key.to_owned(), value: Some(value) }
     }
 
     /// Keeps a flow.
@@ -300,7 +306,7 @@ fn write(database: &Database, changes: &[&Change]) -> Result<(), StoreError> {
         let mut table = transaction.open_table(kind.table()).map_err(StoreError::new)?;
         for change in changes.iter().filter(|change| change.kind == kind) {
             match &change.value {
-                Some(value) => table.insert(change.key.as_str(), value.as_slice()).map_err(StoreError::new)?,
+                Some(value) => table.insert(change.key.as_str(), value.as_ref()).map_err(StoreError::new)?,
                 None => table.remove(change.key.as_str()).map_err(StoreError::new)?,
             };
         }

@@ -3,8 +3,8 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse};
@@ -227,6 +227,62 @@ async fn what_the_broker_has_lost_is_made_anew_after_a_restart() {
     scene.restart().await;
     scene.broker.wait(|seen| seen.method == "POST" && scene.made().len() >= 2).await;
     assert_eq!(scene.made().pop().unwrap().json(), first);
+}
+
+#[actix_web::test]
+async fn a_broker_is_asked_for_its_list_and_only_for_what_is_not_in_it() {
+    let kept: Arc<Mutex<Vec<String>>> = Arc::default();
+    let state = Arc::clone(&kept);
+    let mut scene = Scene::new("").await;
+    scene.broker = Played::reading(move |request: &HttpRequest, body: &[u8]| {
+        let mut kept = state.lock().unwrap();
+        match (request.method().as_str(), request.path().strip_prefix(PATH)) {
+            ("POST", _) => {
+                let body: Value = serde_json::from_slice(body).unwrap();
+                kept.push(body["id"].as_str().unwrap().to_owned());
+                HttpResponse::Created().finish()
+            }
+            // Pages of seven, whatever is asked for, as a broker with a lower limit may have them.
+            ("GET", Some("")) => {
+                let offset = request.query_string().rsplit('=').next().unwrap().parse().unwrap();
+                let page: Vec<Value> =
+                    kept.iter().skip(offset).take(7).map(|id| json!({"id": id, "type": "x"})).collect();
+                HttpResponse::Ok().json(page)
+            }
+            ("GET", Some(id)) => {
+                let id = percent_encoding::percent_decode_str(id.trim_start_matches('/')).decode_utf8_lossy();
+                match kept.iter().any(|known| *known == id) {
+                    true => HttpResponse::Ok().json(json!({})),
+                    false => HttpResponse::NotFound().finish(),
+                }
+            }
+            _ => HttpResponse::Ok().json(json!([])),
+        }
+    });
+    let mut plan =
+        scene.world.plan("tp-q", Some(Source::Http { base_url: scene.broker.url.clone(), credential: None }));
+    plan.selection = Some(selection());
+    plan.admission.paths = vec![PATH.into()];
+    let flow = scene.world.pull(&plan).await;
+    let authorization = format!("Bearer {}", flow.token);
+    let headers = [("authorization", authorization.as_str())];
+    let body = json!({"type": "Subscription", "entities": [{"type": "Air"}]}).to_string();
+    const COUNT: usize = 30;
+    for number in 0..COUNT {
+        let url = format!("{}{PATH}/urn:a:{number}", flow.endpoint);
+        assert_eq!(scene.world.client.send("PUT", &url, &headers, body.clone()).await.status, 204);
+    }
+    let lost = kept.lock().unwrap().remove(3);
+    scene.restart().await;
+    scene.broker.wait(|_| scene.made().len() > COUNT).await;
+    assert_eq!(scene.made().pop().unwrap().json()["id"], lost);
+    let asked = |seen: &Seen, below: &str| seen.method == "GET" && seen.target.starts_with(&format!("{PATH}{below}"));
+    let all = scene.broker.all();
+    let (pages, singly) =
+        (all.iter().filter(|seen| asked(seen, "?")).count(), all.iter().filter(|seen| asked(seen, "/")).count());
+    // A page for each ten of ours, so nine of the thirty are not seen in the list; and it may have looked a second time by now.
+    assert!(matches!(pages, 3..=6), "{pages}");
+    assert!((1..=2 * (COUNT - 21)).contains(&singly), "{singly}");
 }
 
 #[actix_web::test]

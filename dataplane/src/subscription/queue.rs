@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::store::StoreError;
 
 /// A notification as it is kept, and as it goes from one data plane to the other.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,8 +21,48 @@ pub(crate) struct Notification {
     pub(crate) notified_at: String,
     /// The address of the context of `data`; the core context when there is none.
     pub(crate) context: Option<String>,
-    /// The entities.
+    /// The entities. The last member: see [`Notification::kept_with`].
     pub(crate) data: Value,
+}
+
+impl Notification {
+    /// Makes its text.
+    ///
+    /// # Errors
+    /// It has no JSON form, which cannot be of what came as JSON.
+    pub(crate) fn kept(&self) -> Result<Kept, StoreError> {
+        let text = serde_json::to_vec(self).map_err(StoreError::new)?;
+        Ok(Kept { sequence: self.sequence, text: text.into() })
+    }
+
+    /// Makes its text with these data, which are JSON already, instead of its own, which are nothing.
+    ///
+    /// # Errors
+    /// As for [`Notification::kept`].
+    pub(crate) fn kept_with(&self, data: &[u8]) -> Result<Kept, StoreError> {
+        let mut text = serde_json::to_vec(self).map_err(StoreError::new)?;
+        // `data` is the last member.
+        text.truncate(text.len().saturating_sub("null}".len()));
+        text.extend_from_slice(data);
+        text.push(b'}');
+        Ok(Kept { sequence: self.sequence, text: text.into() })
+    }
+}
+
+/// A notification as text, which is made once: for the disk, for the memory and for the next station.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) sequence: u64,
+    /// JSON of the [`Notification`].
+    pub(crate) text: Bytes,
+}
+
+impl Kept {
+    /// Reads it; `None` when it is none, which cannot be of what was written here.
+    pub(crate) fn read(&self) -> Option<Notification> {
+        let read = serde_json::from_slice(&self.text);
+        read.inspect_err(|error| tracing::error!(%error, "a notification that was kept cannot be read")).ok()
+    }
 }
 
 /// How much is kept.
@@ -31,10 +74,16 @@ pub(crate) struct Room {
 
 #[derive(Debug)]
 struct Item {
-    notification: Notification,
-    bytes: usize,
+    notification: Kept,
     /// On disk, so that nobody sees one whose number a crash could give to another.
     kept: bool,
+}
+
+impl Item {
+    /// Bytes that it takes.
+    fn bytes(&self) -> usize {
+        self.notification.text.len()
+    }
 }
 
 /// Notifications in the order of their numbers.
@@ -50,11 +99,10 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// What was kept over a restart, in the order of the numbers. `last` is the greatest number that is not among them.
-    pub(crate) fn restored(kept: Vec<Notification>, last: u64, dropped: u64) -> Self {
+    pub(crate) fn restored(kept: Vec<Kept>, last: u64, dropped: u64) -> Self {
         let mut queue = Self { last, dropped, ..Self::default() };
         for notification in kept {
-            let bytes = size(&notification);
-            queue.push(notification, bytes, true);
+            queue.push(notification, true);
         }
         queue
     }
@@ -65,9 +113,8 @@ impl Queue {
     }
 
     /// Adds one with a number greater than all before. Gives the numbers of those that had to go for it.
-    pub(crate) fn add(&mut self, notification: Notification, room: Room) -> Vec<u64> {
-        let bytes = size(&notification);
-        self.push(notification, bytes, false);
+    pub(crate) fn add(&mut self, notification: Kept, room: Room) -> Vec<u64> {
+        self.push(notification, false);
         let mut gone = Vec::new();
         while self.items.len() > 1 && (self.items.len() > room.notifications || self.bytes > room.bytes) {
             gone.extend(self.take_first());
@@ -90,20 +137,21 @@ impl Queue {
         if let Some(place) = self.items.iter().position(|item| item.notification.sequence == sequence && !item.kept)
             && let Some(item) = self.items.remove(place)
         {
-            self.bytes = self.bytes.saturating_sub(item.bytes);
+            self.bytes = self.bytes.saturating_sub(item.bytes());
         }
     }
 
     /// The first ones after this number that are on disk: at least one where there is one, else as many as fit.
-    pub(crate) fn after(&self, sequence: u64, most: Room) -> Vec<Notification> {
+    pub(crate) fn after(&self, sequence: u64, most: Room) -> Vec<Kept> {
         let mut bytes = 0;
-        let waiting = self.items.iter().skip_while(|item| item.notification.sequence <= sequence);
+        let first = self.items.partition_point(|item| item.notification.sequence <= sequence);
+        let waiting = self.items.iter().skip(first);
         waiting
             .take_while(|item| item.kept)
             .take(most.notifications)
             .take_while(|item| {
                 let first = bytes == 0;
-                bytes += item.bytes;
+                bytes += item.bytes();
                 first || bytes <= most.bytes
             })
             .map(|item| item.notification.clone())
@@ -128,24 +176,18 @@ impl Queue {
         self.dropped
     }
 
-    fn push(&mut self, notification: Notification, bytes: usize, kept: bool) {
+    fn push(&mut self, notification: Kept, kept: bool) {
         self.last = self.last.max(notification.sequence);
-        self.bytes += bytes;
-        self.items.push_back(Item { notification, bytes, kept });
+        let item = Item { notification, kept };
+        self.bytes += item.bytes();
+        self.items.push_back(item);
     }
 
     fn take_first(&mut self) -> Option<u64> {
         let item = self.items.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(item.bytes);
+        self.bytes = self.bytes.saturating_sub(item.bytes());
         Some(item.notification.sequence)
     }
-}
-
-/// Bytes that a notification takes, about.
-fn size(notification: &Notification) -> usize {
-    const REST: usize = 200;
-    // Only what has no JSON form fails, and it came as JSON.
-    serde_json::to_vec(&notification.data).map_or(REST, |data| data.len() + REST)
 }
 
 #[cfg(test)]
@@ -156,19 +198,30 @@ mod tests {
 
     const ROOM: Room = Room { notifications: 3, bytes: 1 << 20 };
 
-    fn notification(sequence: u64) -> Notification {
-        Notification {
+    fn notification(sequence: u64) -> Kept {
+        let notification = Notification {
             sequence,
             id: format!("urn:n:{sequence}"),
             subscription: "urn:s".into(),
             notified_at: String::new(),
             context: None,
             data: json!([{"id": "urn:a"}]),
-        }
+        };
+        notification.kept().unwrap()
     }
 
     fn seen(queue: &Queue, after: u64) -> Vec<u64> {
         queue.after(after, ROOM).iter().map(|notification| notification.sequence).collect()
+    }
+
+    #[test]
+    fn data_that_are_text_stay_as_they_are() {
+        let head = Notification { data: Value::Null, ..serde_json::from_slice(&notification(7).text).unwrap() };
+        let data = r#"[{"id":"urn:a","n":1.10}]"#;
+        let kept = head.kept_with(data.as_bytes()).unwrap();
+        assert!(std::str::from_utf8(&kept.text).unwrap().ends_with(&format!(r#""data":{data}}}"#)));
+        let read: Notification = serde_json::from_slice(&kept.text).unwrap();
+        assert_eq!((read.sequence, read.id, read.data.to_string()), (7, head.id, data.to_owned()));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) fn start(plane: &Arc<Plane>, flow: &Arc<Flow>) {
 }
 
 fn is_wanted(plane: &Plane, flow: &Flow) -> bool {
-    flow.live().state == DataFlowState::Started && !plane.taken.standing(&flow.terms.id).is_empty()
+    flow.live().state == DataFlowState::Started && plane.taken.is_wanted(&flow.terms.id)
 }
 
 async fn run(plane: &Arc<Plane>, flow: &Arc<Flow>) {
@@ -76,7 +76,9 @@ async fn take(plane: &Plane, flow: &Flow, before: Cursor, fetched: partner::Fetc
     let mut cursor = Cursor { dropped: fetched.dropped, ..before };
     let mut changes = Vec::new();
     let mut given: Vec<(Arc<Held>, u64)> = Vec::new();
-    for notification in fetched.notifications {
+    let texts = fetched.notifications.iter().map(Notification::kept).collect::<Result<Vec<_>, _>>();
+    let texts = texts.map_err(|error| Problem::internal(&error))?;
+    for (notification, kept) in fetched.notifications.into_iter().zip(texts) {
         // What an answer brings once more was kept already.
         if notification.sequence <= cursor.last {
             continue;
@@ -85,8 +87,8 @@ async fn take(plane: &Plane, flow: &Flow, before: Cursor, fetched: partner::Fetc
         cursor.last = sequence;
         let Some(held) = held_for(plane, flow_id, &notification) else { continue };
         let key = |sequence| notification_key(flow_id, sequence);
-        changes.push(Change::put(Kind::Notification, &key(sequence), &notification));
-        let gone = held.queue().add(notification, room);
+        changes.push(Ok(Change::text(Kind::Notification, &key(sequence), kept.text.clone())));
+        let gone = held.queue().add(kept, room);
         if !gone.is_empty() {
             tracing::warn!(flow = flow_id, count = gone.len(), "notifications that a program did not take are dropped");
         }
@@ -113,6 +115,6 @@ async fn take(plane: &Plane, flow: &Flow, before: Cursor, fetched: partner::Fetc
 }
 
 fn held_for(plane: &Plane, flow: &str, notification: &Notification) -> Option<Arc<Held>> {
-    let held = plane.taken.inner().held.get(&(flow.to_owned(), notification.subscription.clone())).cloned();
+    let held = plane.taken.inner().held.get(flow).and_then(|held| held.get(&notification.subscription)).cloned();
     held.filter(|held| held.order().state != super::State::Ending)
 }

@@ -1,6 +1,7 @@
 //! Handing notifications to the program: in order, each until it was taken.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -35,9 +36,7 @@ const CORE: &str = "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.8.js
 
 /// Begins to hand a subscription's notifications on, unless that is being done.
 pub(super) fn start(plane: &Arc<Plane>, flow: &Arc<Flow>, held: &Arc<Held>) {
-    let order = held.order();
-    let key = (order.flow, order.remote);
-    if !plane.taken.inner().forwarding.insert(key.clone()) {
+    if held.forwarded.swap(true, Ordering::AcqRel) {
         return;
     }
     let (plane, flow, held) = (Arc::clone(plane), Arc::clone(flow), Arc::clone(held));
@@ -48,7 +47,7 @@ pub(super) fn start(plane: &Arc<Plane>, flow: &Arc<Flow>, held: &Arc<Held>) {
             () = gone.cancelled() => {}
             () = plane.over.cancelled() => {}
         }
-        plane.taken.inner().forwarding.remove(&key);
+        held.forwarded.store(false, Ordering::Release);
     });
 }
 
@@ -64,8 +63,13 @@ async fn run(plane: &Arc<Plane>, flow: &Arc<Flow>, held: &Arc<Held>) {
             continue;
         }
         let mut done = Vec::with_capacity(batch.len());
-        for notification in batch {
-            let sequence = notification.sequence;
+        for kept in batch {
+            let sequence = kept.sequence;
+            let Some(notification) = kept.read() else {
+                held.queue().acknowledge(sequence);
+                done.push(sequence);
+                continue;
+            };
             // What is done already is forgotten before a program that is away is waited for.
             let mut tried = 0;
             let mut paid = false;
@@ -144,7 +148,7 @@ async fn send(plane: &Plane, held: &Held, notification: &Notification) -> Result
     let mut put = |name: &str, value: Value| body.insert(name.to_owned(), value);
     put("id", notification.id.clone().into());
     put("type", "Notification".into());
-    put("subscriptionId", order.id.into());
+    put("subscriptionId", order.id.clone().into());
     put("notifiedAt", notification.notified_at.clone().into());
     put("data", notification.data.clone());
     let context = notification.context.as_deref().unwrap_or(CORE);

@@ -11,7 +11,7 @@ use crate::flow::Flow;
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::store::{Change, Kind};
-use crate::subscription::queue::{Notification, Queue, Room};
+use crate::subscription::queue::{Kept, Notification, Queue, Room};
 
 /// How many notifications are taken at once.
 const BATCH: Room = Room { notifications: 64, bytes: 4 * 1024 * 1024 };
@@ -53,7 +53,7 @@ impl Tap {
             inward: true,
         };
         let held = Arc::new(Held::new(order.clone(), Queue::default()));
-        plane.taken.inner().held.insert((flow_id.clone(), remote), Arc::clone(&held));
+        plane.taken.inner().held.entry(flow_id.clone()).or_default().insert(remote, Arc::clone(&held));
         let (plane, flow, made) = (Arc::clone(plane), Arc::clone(flow), Arc::clone(&held));
         // Whoever gives up meanwhile does not leave half of it.
         let making = tokio::spawn(async move { serve::settle(&plane, &flow, &made, order).await });
@@ -65,7 +65,7 @@ impl Tap {
 
     /// The first that wait.
     pub(crate) fn waiting(&self) -> Vec<Notification> {
-        self.0.queue().after(0, BATCH)
+        self.0.queue().after(0, BATCH).iter().filter_map(Kept::read).collect()
     }
 
     /// How many wait.
@@ -94,8 +94,8 @@ impl Tap {
 
     /// How many were dropped on their way, at the partner's and here.
     pub(crate) fn dropped(&self, plane: &Plane) -> u64 {
-        let flow = self.0.order().flow;
-        let theirs = plane.taken.inner().cursors.get(&flow).map(|cursor| cursor.dropped).unwrap_or_default();
+        let order = self.0.order();
+        let theirs = plane.taken.inner().cursors.get(&order.flow).map(|cursor| cursor.dropped).unwrap_or_default();
         theirs.saturating_add(self.0.queue().dropped())
     }
 }

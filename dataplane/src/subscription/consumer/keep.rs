@@ -21,32 +21,24 @@ const RETRY: Duration = Duration::from_secs(5);
 pub(crate) async fn keep(plane: Arc<Plane>) {
     let mut next_try = Instant::now();
     loop {
-        let all: Vec<Arc<Held>> = plane.taken.inner().held.values().cloned().collect();
+        let flows: Vec<String> = plane.taken.inner().held.keys().cloned().collect();
         let retry = Instant::now() >= next_try;
         if retry {
             next_try = Instant::now() + RETRY;
         }
-        for held in all {
-            let order = held.order();
-            let flow = plane.flows.by_id(&order.flow);
+        for id in flows {
+            let flow = plane.flows.by_id(&id);
             let state = flow.as_ref().map(|flow| flow.live().state);
-            let Some(flow) =
-                flow.filter(|_| !matches!(state, Some(DataFlowState::Completed | DataFlowState::Terminated)))
-            else {
-                if let Err(problem) = forget(&plane, &held).await {
-                    tracing::error!(%problem, "a subscription that has ended could not be forgotten; tried again");
-                }
-                continue;
-            };
-            match order.state {
-                State::Standing => {
-                    fetch::start(&plane, &flow);
-                    if !order.inward {
-                        forward::start(&plane, &flow, &held);
+            let over = matches!(state, Some(DataFlowState::Completed | DataFlowState::Terminated));
+            match flow.filter(|_| !over) {
+                Some(flow) => keep_one(&plane, &flow, retry && state == Some(DataFlowState::Started)),
+                None => {
+                    for held in plane.taken.of_flow(&id) {
+                        if let Err(problem) = forget(&plane, &held).await {
+                            tracing::error!(%problem, "a subscription that has ended could not be forgotten; tried again");
+                        }
                     }
                 }
-                State::Ending if retry && state == Some(DataFlowState::Started) => end_at_partner(&plane, &flow, &held),
-                State::Ending | State::Making => {}
             }
         }
         tokio::select! {
@@ -56,9 +48,22 @@ pub(crate) async fn keep(plane: Arc<Plane>) {
     }
 }
 
+/// Starts what has to run of one flow; with `retry` its partner is told once more what has ended.
+fn keep_one(plane: &Arc<Plane>, flow: &Arc<Flow>, retry: bool) {
+    fetch::start(plane, flow);
+    for held in plane.taken.of_flow(&flow.terms.id) {
+        let order = held.order();
+        match order.state {
+            State::Standing if !order.inward => forward::start(plane, flow, &held),
+            State::Ending if retry => end_at_partner(plane, flow, &held),
+            State::Standing | State::Ending | State::Making => {}
+        }
+    }
+}
+
 /// Ends a subscription for its program at once, and for the partner as soon as it can be told.
 pub(super) async fn end(plane: &Plane, held: &Held) -> Result<(), Problem> {
-    let order = Order { state: State::Ending, ..held.order() };
+    let order = Order { state: State::Ending, ..(*held.order()).clone() };
     held.set(order.clone());
     held.gone.cancel();
     let mut changes = dropped(held, &order);
@@ -83,7 +88,12 @@ pub(super) async fn forget(plane: &Plane, held: &Held) -> Result<(), Problem> {
     }
     plane.write(changes).await?;
     let mut inner = plane.taken.inner();
-    inner.held.remove(&(order.flow.clone(), order.remote));
+    if let Some(of_flow) = inner.held.get_mut(&order.flow) {
+        of_flow.remove(&order.remote);
+        if of_flow.is_empty() {
+            inner.held.remove(&order.flow);
+        }
+    }
     if ended {
         inner.cursors.remove(&order.flow);
     }

@@ -9,6 +9,7 @@ mod receiver;
 mod serve;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ pub(crate) use inward::{Opened, Tap};
 pub(crate) use keep::keep;
 pub(crate) use serve::serve;
 
-use super::queue::{Notification, Queue};
+use super::queue::{Kept, Notification, Queue};
 use crate::store::{Change, Kind, Store, StoreError};
 
 /// How far a subscription is.
@@ -76,32 +77,35 @@ struct Told {
 
 /// A subscription with what waits for the program.
 struct Held {
-    order: Mutex<Order>,
+    order: Mutex<Arc<Order>>,
     queue: Mutex<Queue>,
     /// The number of the latest that waits.
     news: watch::Sender<u64>,
     told: Mutex<Told>,
     /// The subscription is over.
     gone: CancellationToken,
+    /// Its notifications are being handed on.
+    forwarded: AtomicBool,
 }
 
 impl Held {
     fn new(order: Order, queue: Queue) -> Self {
         Self {
-            order: Mutex::new(order),
+            order: Mutex::new(Arc::new(order)),
             queue: Mutex::new(queue),
             news: watch::channel(0).0,
             told: Mutex::default(),
             gone: CancellationToken::new(),
+            forwarded: AtomicBool::new(false),
         }
     }
 
-    fn order(&self) -> Order {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn order(&self) -> Arc<Order> {
+        Arc::clone(&self.order.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn set(&self, order: Order) {
-        *self.order.lock().unwrap_or_else(PoisonError::into_inner) = order;
+        *self.order.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(order);
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -133,12 +137,10 @@ fn notification_key(flow: &str, sequence: u64) -> String {
 #[derive(Default)]
 struct Inner {
     /// By flow and by the name that the partner knows.
-    held: HashMap<(String, String), Arc<Held>>,
+    held: HashMap<String, HashMap<String, Arc<Held>>>,
     cursors: HashMap<String, Cursor>,
     /// Flows whose notifications are being fetched.
     fetching: HashSet<String>,
-    /// Subscriptions whose notifications are being handed on.
-    forwarding: HashSet<(String, String)>,
 }
 
 /// All subscriptions of our programs.
@@ -156,10 +158,11 @@ impl Consumer {
     /// The store cannot be read.
     pub(crate) fn restore(&self, store: &Store) -> Result<(), StoreError> {
         let mut inner = self.inner();
-        let mut waiting: HashMap<(String, String), Vec<Notification>> = HashMap::new();
+        let mut waiting: HashMap<(String, String), Vec<Kept>> = HashMap::new();
         for (key, notification) in store.load_below::<Notification>(Kind::Notification, "c/")? {
             if let Some((flow, _)) = key.trim_start_matches("c/").rsplit_once('/') {
-                waiting.entry((flow.to_owned(), notification.subscription.clone())).or_default().push(notification);
+                let key = (flow.to_owned(), notification.subscription.clone());
+                waiting.entry(key).or_default().push(notification.kept()?);
             }
         }
         for (_, mut order) in store.load_below::<Order>(Kind::Subscription, "c/")? {
@@ -169,7 +172,7 @@ impl Consumer {
                 order.state = State::Ending;
             }
             let queue = Queue::restored(waiting.remove(&key).unwrap_or_default(), 0, 0);
-            inner.held.insert(key, Arc::new(Held::new(order, queue)));
+            inner.held.entry(key.0).or_default().insert(key.1, Arc::new(Held::new(order, queue)));
         }
         // Those of subscriptions that ended while their last ones were on their way.
         let orphans = waiting.iter().flat_map(|((flow, _), waiting)| {
@@ -189,14 +192,22 @@ impl Consumer {
 
     /// The subscriptions of a flow that are made.
     fn standing(&self, flow: &str) -> Vec<Arc<Held>> {
-        let standing = |held: &&Arc<Held>| {
-            let order = held.order();
-            order.flow == flow && order.state == State::Standing
-        };
-        self.inner().held.values().filter(standing).cloned().collect()
+        let standing = |held: &&Arc<Held>| held.order().state == State::Standing;
+        self.inner().held.get(flow).into_iter().flat_map(HashMap::values).filter(standing).cloned().collect()
     }
 
-    /// Those of them that programs made.
+    /// Whether any of a flow is made.
+    fn is_wanted(&self, flow: &str) -> bool {
+        let standing = |held: &Arc<Held>| held.order().state == State::Standing;
+        self.inner().held.get(flow).is_some_and(|held| held.values().any(standing))
+    }
+
+    /// All of a flow, also those that are being made or ended.
+    fn of_flow(&self, flow: &str) -> Vec<Arc<Held>> {
+        self.inner().held.get(flow).into_iter().flat_map(HashMap::values).cloned().collect()
+    }
+
+    /// The subscriptions of a flow that programs made.
     fn of_programs(&self, flow: &str) -> Vec<Arc<Held>> {
         self.standing(flow).into_iter().filter(|held| !held.order().inward).collect()
     }

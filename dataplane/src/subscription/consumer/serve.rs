@@ -34,7 +34,7 @@ pub(crate) async fn serve(
     match (request.method(), place) {
         (&Method::GET, Place::All) => {
             let mut all = plane.taken.of_programs(&flow.terms.id);
-            all.sort_by_key(|held| held.order().id);
+            all.sort_by_cached_key(|held| held.order().id.clone());
             Ok(HttpResponse::Ok().json(all.iter().map(|held| shown(held)).collect::<Vec<_>>()))
         }
         (&Method::POST, Place::All) => {
@@ -133,17 +133,17 @@ async fn make(
     let held = Arc::new(Held::new(order.clone(), Queue::default()));
     {
         let mut inner = plane.taken.inner();
-        let of_flow = || inner.held.values().map(|held| held.order()).filter(|order| order.flow == flow_id);
+        let of_flow = inner.held.entry(flow_id).or_default();
         let most = plane.config.subscriptions.most_per_flow;
-        if of_flow().count() >= most {
+        if of_flow.len() >= most {
             let detail = format!("there are {most} subscriptions of this transfer already");
             return Err(Problem::new(StatusCode::FORBIDDEN, "too_many_subscriptions", Fault::Caller, detail));
         }
-        if of_flow().any(|known| known.id == id && known.state != State::Ending) {
+        if of_flow.values().map(|held| held.order()).any(|known| known.id == id && known.state != State::Ending) {
             let detail = "there is a subscription of this id already";
             return Err(Problem::new(StatusCode::CONFLICT, "subscription_exists", Fault::Caller, detail));
         }
-        inner.held.insert((flow_id, order.remote.clone()), Arc::clone(&held));
+        of_flow.insert(order.remote.clone(), Arc::clone(&held));
     }
     Ok(match settle(plane, flow, &held, order).await? {
         None => Made::Standing(id),
@@ -225,7 +225,7 @@ async fn change_one(
     }
     let body = merged(&before.body, change);
     Receiver::of(&body, &plane.config.subscriptions.receivers)?;
-    let after = Order { body, link: link.or_else(|| before.link.clone()), ..before.clone() };
+    let after = Order { body, link: link.or_else(|| before.link.clone()), ..(*before).clone() };
     if outward(&after.body) != outward(&before.body) || after.link != before.link {
         let answer = partner::put(plane, flow, &after.remote, outward(&after.body), after.link.as_deref()).await?;
         if let Some(refusal) = verdict(answer)? {
@@ -241,7 +241,7 @@ async fn change_one(
 fn shown(held: &Held) -> Value {
     let order = held.order();
     let told = held.told().clone();
-    let mut body = order.body;
+    let mut body = order.body.clone();
     let expired = body.get("expiresAt").and_then(Value::as_str).and_then(policy_plan::instant_ms);
     let status = match body.get("isActive") {
         _ if expired.is_some_and(|moment| moment <= crate::clock::now_ms()) => "expired",

@@ -8,9 +8,10 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use ngsi_ld_filter::Stream;
 use policy_plan::instant_text;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::left::{ALWAYS, Left};
 use super::{Offer, head, notification_key, room};
 use crate::clock::now_ms;
 use crate::permit;
@@ -24,8 +25,6 @@ use crate::token::TokenHash;
 
 /// Largest notification, in bytes.
 const MAX_NOTIFICATION: usize = 8 * 1024 * 1024;
-/// Members that entities have whatever is watched.
-const ALWAYS: [&str; 4] = ["id", "type", "@context", "scope"];
 
 /// Takes a notification of a broker, which shows that it is one by the secret in its path.
 ///
@@ -57,7 +56,7 @@ pub(crate) async fn arrive(
 async fn take(plane: &Arc<Plane>, offer: &Arc<Offer>, data: Value, link: Option<String>) -> Result<(), Problem> {
     let Some((data, context)) = shown(offer, &data, link.as_deref())? else { return Ok(()) };
     match permit::notification(plane, &offer.flow).await {
-        Ok(_permitted) => keep(plane, offer, data, context).await,
+        Ok(_permitted) => keep(plane, offer, &data, context).await,
         Err(refusal) => {
             tracing::debug!(flow = offer.record.flow, %refusal, "a notification is not taken");
             Ok(())
@@ -66,7 +65,7 @@ async fn take(plane: &Arc<Plane>, offer: &Arc<Offer>, data: Value, link: Option<
 }
 
 /// What the agreement shows of the entities, and the address of their context; `None` when it is nothing.
-fn shown(offer: &Offer, data: &Value, link: Option<&str>) -> Result<Option<(Value, Option<String>)>, Problem> {
+fn shown(offer: &Offer, data: &Value, link: Option<&str>) -> Result<Option<(Vec<u8>, Option<String>)>, Problem> {
     let (Some(filter), Some(upstream)) = (offer.flow.filter()?, offer.narrowed.queries.first()) else {
         return Ok(None);
     };
@@ -82,23 +81,24 @@ fn shown(offer: &Offer, data: &Value, link: Option<&str>) -> Result<Option<(Valu
 ///
 /// # Errors
 /// 502 when the rules cannot be applied to them.
-pub(super) fn filtered(offer: &Offer, mut stream: Stream, bytes: &[u8]) -> Result<Option<Value>, Problem> {
+pub(super) fn filtered(offer: &Offer, mut stream: Stream, bytes: &[u8]) -> Result<Option<Vec<u8>>, Problem> {
     let unreadable = |fault| Problem::unreadable(&fault);
     let mut out = Vec::with_capacity(bytes.len());
     stream.push(bytes, &mut out).map_err(unreadable)?;
     stream.finish(&mut out).map_err(unreadable)?;
-    let mut data: Value = serde_json::from_slice(&out).map_err(|error| Problem::internal(&error))?;
-    if !offer.narrowed.bare_entities
-        && let Some(entities) = data.as_array_mut()
-    {
-        // What is left of an entity whose hidden attribute has changed.
-        entities.retain(|entity| {
-            entity.as_object().is_some_and(|members| members.keys().any(|name| !ALWAYS.contains(&name.as_str())))
-        });
+    let internal = |error| Problem::internal(&error);
+    let left = Left::of(&out).map_err(internal)?;
+    // What is left of an entity whose hidden attribute has changed.
+    let needless = if offer.narrowed.bare_entities { 0 } else { left.bare };
+    if left.entities == needless {
+        return Ok(None);
     }
-    let entities = data.get("features").unwrap_or(&data);
-    let nothing = entities.as_array().is_none_or(Vec::is_empty);
-    Ok((!nothing).then_some(data))
+    if needless > 0 {
+        let mut entities: Vec<Map<String, Value>> = serde_json::from_slice(&out).map_err(internal)?;
+        entities.retain(|entity| entity.keys().any(|name| !ALWAYS.contains(&name.as_str())));
+        out = serde_json::to_vec(&entities).map_err(internal)?;
+    }
+    Ok(Some(out))
 }
 
 /// Gives the context of a JSON-LD notification to what it is the context of.
@@ -116,11 +116,11 @@ fn with_context(mut data: Value, context: Option<Value>) -> Value {
     data
 }
 
-/// Keeps a notification for the partner; returns when it is on disk.
+/// Keeps entities as a notification for the partner; returns when it is on disk.
 pub(super) async fn keep(
     plane: &Arc<Plane>,
     offer: &Offer,
-    data: Value,
+    data: &[u8],
     context: Option<String>,
 ) -> Result<(), Problem> {
     let flow = &offer.record.flow;
@@ -138,18 +138,16 @@ pub(super) async fn keep(
             subscription: offer.record.id.clone(),
             notified_at: instant_text(now_ms()),
             context,
-            data,
+            data: Value::Null,
         };
         let key = |sequence| notification_key(flow, sequence);
-        let mut changes = vec![
-            Change::put(Kind::Notification, &key(sequence), &notification)
-                .map_err(|error| Problem::internal(&error))?,
-        ];
-        let gone = queue.add(notification, room(plane));
+        let kept = notification.kept_with(data).map_err(internal)?;
+        let mut changes = vec![Change::text(Kind::Notification, &key(sequence), kept.text.clone())];
+        let gone = queue.add(kept, room(plane));
         if !gone.is_empty() {
             tracing::warn!(flow, count = gone.len(), "notifications that nobody fetched are dropped for new ones");
             changes.extend(gone.into_iter().map(|sequence| Change::forget(Kind::Notification, &key(sequence))));
-            changes.push(head(flow, &queue).map_err(|error| Problem::internal(&error))?);
+            changes.push(head(flow, &queue).map_err(internal)?);
         }
         // Handed over under the lock, so that numbers reach the disk in their order.
         (sequence, plane.store.submit(changes))

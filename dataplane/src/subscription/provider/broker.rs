@@ -1,9 +1,14 @@
 //! Subscriptions at the broker: made, looked for, removed.
 
+use std::collections::HashSet;
+
 use actix_web::http::StatusCode;
 use http::header::{CONTENT_TYPE, LINK};
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Offer;
@@ -17,6 +22,10 @@ use crate::subscription::SUBSCRIPTIONS;
 
 /// Path below which brokers notify us, on the local listener.
 pub(crate) const ARRIVALS: &str = "/notifications/";
+/// Subscriptions in one page of a list; no broker gives fewer at most.
+pub(super) const PAGE: usize = 100;
+/// Largest page, in bytes.
+const MAX_PAGE: usize = 32 * 1024 * 1024;
 
 /// Makes the subscription at the broker; one that is there already is taken for ours, since its id is.
 ///
@@ -60,6 +69,40 @@ pub(super) async fn is_there(plane: &Plane, offer: &Offer) -> Result<bool, Probl
     }
 }
 
+/// The names of the subscriptions that a broker tells of in so many pages, or fewer when it fails or has no more.
+pub(super) async fn listed(plane: &Plane, flow: &Flow, pages: usize) -> HashSet<String> {
+    let mut found = HashSet::new();
+    let mut offset = 0;
+    for _ in 0..pages {
+        let Ok(page) = page(plane, flow, offset).await else { break };
+        if page.is_empty() {
+            break;
+        }
+        // A broker may give fewer than were asked for.
+        offset += page.len();
+        found.extend(page.into_iter().map(|listed| listed.id));
+    }
+    found
+}
+
+/// A subscription in a list, as far as it matters here.
+#[derive(Deserialize)]
+struct Listed {
+    id: String,
+}
+
+async fn page(plane: &Plane, flow: &Flow, offset: usize) -> Result<Vec<Listed>, Problem> {
+    let query = format!("limit={PAGE}&offset={offset}");
+    let answer = send(plane, flow, Method::GET, "", Some(&query), None).await?;
+    let failed = || Problem::new(StatusCode::BAD_GATEWAY, "source_failed", Fault::Peer, "the source lists nothing");
+    if !answer.status().is_success() {
+        return Err(failed());
+    }
+    let bytes = Limited::new(answer.into_body(), MAX_PAGE).collect();
+    let bytes = tokio::time::timeout(plane.config.timeouts.idle, bytes).await.ok().and_then(Result::ok);
+    serde_json::from_slice(&bytes.ok_or_else(failed)?.to_bytes()).map_err(|_| failed())
+}
+
 /// Removes a subscription.
 ///
 /// # Errors
@@ -90,12 +133,24 @@ async fn ask(
     id: &str,
     body: Option<(Value, String)>,
 ) -> Result<StatusCode, Problem> {
+    let answer = send(plane, flow, method, id, None, body).await?;
+    StatusCode::from_u16(answer.status().as_u16()).map_err(|error| Problem::internal(&error))
+}
+
+async fn send(
+    plane: &Plane,
+    flow: &Flow,
+    method: Method,
+    id: &str,
+    query: Option<&str>,
+    body: Option<(Value, String)>,
+) -> Result<Response<Incoming>, Problem> {
     let source = plane.source(flow).await?;
     let path = match id {
         "" => SUBSCRIPTIONS.to_owned(),
         id => format!("{SUBSCRIPTIONS}/{}", utf8_percent_encode(id, NON_ALPHANUMERIC)),
     };
-    let target = http_source(&source)?.target(&path, None)?;
+    let target = http_source(&source)?.target(&path, query)?;
     let mut request = Request::builder().method(method).uri(target.uri);
     if let Some(tenant) = target.tenant {
         request = request.header("ngsild-tenant", tenant);
@@ -112,6 +167,5 @@ async fn ask(
         None => client::empty(),
     };
     let request = request.body(body).map_err(|error| Problem::internal(&error))?;
-    let answer = plane.sources.send(request).await.map_err(|error| unreachable(&error))?;
-    StatusCode::from_u16(answer.status().as_u16()).map_err(|error| Problem::internal(&error))
+    plane.sources.send(request).await.map_err(|error| unreachable(&error))
 }

@@ -57,7 +57,7 @@ pub(super) async fn catch_up(plane: &Arc<Plane>, offer: &Offer) -> Result<(), Pr
             if let Some(data) = arrival::filtered(offer, stream, &bytes.to_bytes())?
                 && !permitted.ticket().is_over()
             {
-                arrival::keep(plane, offer, data, context).await?;
+                arrival::keep(plane, offer, &data, context).await?;
             }
             if links.and_then(|links| source.rewrite.next_asked(&links, &upstream.changed)).is_none() {
                 break;

@@ -1,15 +1,16 @@
 //! What keeps subscriptions in step with their flows and their brokers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dps_signaling::DataFlowState;
+use policy_plan::Source;
 use tokio::time::Instant;
 
 use super::catch_up::catch_up;
-use super::{abandon, broker, head_key, notification_key, stray};
+use super::{Offer, abandon, broker, head_key, notification_key, stray};
 use crate::flow::Flow;
 use crate::plane::Plane;
 use crate::store::{Change, Kind};
@@ -19,6 +20,8 @@ use crate::subscription::provider::Stray;
 const PERIOD: Duration = Duration::from_millis(200);
 /// Time between two looks whether a broker still has what it was given.
 const LOOK: Duration = Duration::from_secs(60);
+/// So many subscriptions of ours are worth one page of the broker's list, which may hold those of others.
+const WORTH_A_PAGE: usize = 10;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
@@ -33,25 +36,22 @@ pub(crate) async fn keep_states(plane: Arc<Plane>) {
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         looks.tick().await;
-        let flows: Vec<String> = {
+        let flows: HashSet<String> = {
             let inner = plane.provided.inner();
-            let mut flows: Vec<String> =
-                inner.offers.keys().map(|(flow, _)| flow).chain(inner.lines.keys()).cloned().collect();
-            flows.sort_unstable();
-            flows.dedup();
-            flows
+            inner.offers.keys().chain(inner.lines.keys()).cloned().collect()
         };
-        for offer in plane.provided.offers() {
-            let running = offer.flow.live().state == DataFlowState::Started;
-            if running && !offer.running.swap(running, Ordering::AcqRel) {
-                offer.behind.store(true, Ordering::Release);
-                plane.provided.resumed.notify_one();
+        for id in flows {
+            let flow = plane.flows.by_id(&id);
+            if has_ended(flow.as_ref()) {
+                end(&plane, &id).await;
+                continue;
             }
-            offer.running.store(running, Ordering::Release);
-        }
-        for flow in flows {
-            if has_ended(plane.flows.by_id(&flow).as_ref()) {
-                end(&plane, &flow).await;
+            let running = flow.is_some_and(|flow| flow.live().state == DataFlowState::Started);
+            for offer in plane.provided.of_flow(&id) {
+                if !offer.running.swap(running, Ordering::AcqRel) && running {
+                    offer.behind.store(true, Ordering::Release);
+                    plane.provided.resumed.notify_one();
+                }
             }
         }
     }
@@ -101,9 +101,9 @@ pub(crate) async fn keep_brokers(plane: Arc<Plane>) {
             next_look = now + LOOK;
             look(&plane).await;
         }
-        let strays: Vec<Stray> = plane.provided.inner().strays.values().cloned().collect();
-        pauses.retain(|id, _| strays.iter().any(|stray| stray.broker_id == *id));
-        for stray in strays {
+        let strays = plane.provided.inner().strays.clone();
+        pauses.retain(|id, _| strays.contains_key(id));
+        for stray in strays.into_values() {
             if pauses.get(&stray.broker_id).is_some_and(|(due, _)| *due > Instant::now()) {
                 continue;
             }
@@ -147,11 +147,31 @@ async fn remove(plane: &Plane, stray: &Stray) -> bool {
 
 /// Looks whether the brokers have what they were given, and gives it again where not.
 async fn look(plane: &Arc<Plane>) {
+    let mut brokers: HashMap<(String, Option<String>), Vec<Arc<Offer>>> = HashMap::new();
     for offer in plane.provided.offers() {
-        if offer.flow.live().state != DataFlowState::Started {
-            continue;
+        let source = offer.flow.terms.plan.as_ref().and_then(|plan| plan.source.as_ref());
+        if let (Some(Source::Http { base_url, credential }), DataFlowState::Started) = (source, offer.flow.live().state)
+        {
+            brokers.entry((base_url.clone(), credential.clone())).or_default().push(offer);
         }
-        let there = broker::is_there(plane, &offer).await;
+    }
+    for offers in brokers.into_values() {
+        look_at_one(plane, offers).await;
+    }
+}
+
+/// Looks whether one broker has these. What stands in its list is there; the rest is asked for one by one, all of it when that is
+/// less work.
+async fn look_at_one(plane: &Arc<Plane>, offers: Vec<Arc<Offer>>) {
+    let listed = match offers.first() {
+        Some(first) => broker::listed(plane, &first.flow, offers.len() / WORTH_A_PAGE).await,
+        None => return,
+    };
+    for offer in offers {
+        let there = match listed.contains(&offer.record.broker_id) {
+            true => Ok(true),
+            false => broker::is_there(plane, &offer).await,
+        };
         let made = match there {
             Ok(true) => Ok(()),
             Ok(false) if plane.provided.offer(&offer.record.flow, &offer.record.id).is_none() => Ok(()),
@@ -160,7 +180,10 @@ async fn look(plane: &Arc<Plane>) {
                 offer.behind.store(true, Ordering::Release);
                 broker::create(plane, &offer).await
             }
-            Err(problem) => Err(problem),
+            Err(problem) => {
+                tracing::warn!(flow = offer.record.flow, %problem, "a broker could not be asked for its subscriptions");
+                return;
+            }
         };
         match made {
             Ok(()) => {
@@ -173,7 +196,7 @@ async fn look(plane: &Arc<Plane>) {
                 }
             }
             Err(problem) => {
-                tracing::warn!(flow = offer.record.flow, %problem, "a broker could not be asked for a subscription");
+                tracing::warn!(flow = offer.record.flow, %problem, "a broker did not take a subscription");
             }
         }
     }

@@ -4,6 +4,7 @@ mod arrival;
 mod broker;
 mod catch_up;
 mod keep;
+mod left;
 mod serve;
 
 use std::collections::HashMap;
@@ -21,7 +22,7 @@ pub(crate) use keep::{keep_brokers, keep_states};
 pub(crate) use serve::serve;
 
 use super::narrow::{Narrowed, narrow};
-use super::queue::{Notification, Queue, Room};
+use super::queue::{Kept, Notification, Queue, Room};
 use crate::clock::now_ms;
 use crate::flow::{Flow, FlowTable};
 use crate::plane::Plane;
@@ -134,7 +135,7 @@ fn head(flow: &str, queue: &Queue) -> Result<Change, StoreError> {
 #[derive(Default)]
 struct Inner {
     /// By flow and by the partner's name.
-    offers: HashMap<(String, String), Arc<Offer>>,
+    offers: HashMap<String, HashMap<String, Arc<Offer>>>,
     /// By the hash of the secret in the broker's address for us.
     by_secret: HashMap<String, Arc<Offer>>,
     lines: HashMap<String, Arc<Line>>,
@@ -145,7 +146,8 @@ impl Inner {
     fn insert(&mut self, offer: &Arc<Offer>) -> Option<Arc<Offer>> {
         let record = &offer.record;
         self.by_secret.insert(TokenHash::of(&record.secret).to_hex(), Arc::clone(offer));
-        let before = self.offers.insert((record.flow.clone(), record.id.clone()), Arc::clone(offer));
+        let of_flow = self.offers.entry(record.flow.clone()).or_default();
+        let before = of_flow.insert(record.id.clone(), Arc::clone(offer));
         if let Some(before) = &before {
             self.by_secret.remove(&TokenHash::of(&before.record.secret).to_hex());
         }
@@ -154,9 +156,12 @@ impl Inner {
 
     fn remove(&mut self, offer: &Offer) {
         self.by_secret.remove(&TokenHash::of(&offer.record.secret).to_hex());
-        let key = (offer.record.flow.clone(), offer.record.id.clone());
-        if self.offers.get(&key).is_some_and(|known| known.record.broker_id == offer.record.broker_id) {
-            self.offers.remove(&key);
+        let Some(of_flow) = self.offers.get_mut(&offer.record.flow) else { return };
+        if of_flow.get(&offer.record.id).is_some_and(|known| known.record.broker_id == offer.record.broker_id) {
+            of_flow.remove(&offer.record.id);
+        }
+        if of_flow.is_empty() {
+            self.offers.remove(&offer.record.flow);
         }
     }
 }
@@ -192,10 +197,10 @@ impl Provider {
             inner.strays.insert(stray.broker_id.clone(), stray);
         }
         let heads: HashMap<String, Head> = store.load_below(Kind::Subscription, "h/")?.into_iter().collect();
-        let mut kept: HashMap<String, Vec<Notification>> = HashMap::new();
+        let mut kept: HashMap<String, Vec<Kept>> = HashMap::new();
         for (key, notification) in store.load_below::<Notification>(Kind::Notification, "p/")? {
             if let Some((flow, _)) = key.trim_start_matches("p/").rsplit_once('/') {
-                kept.entry(flow.to_owned()).or_default().push(notification);
+                kept.entry(flow.to_owned()).or_default().push(notification.kept()?);
             }
         }
         let flows: Vec<String> = kept
@@ -219,15 +224,19 @@ impl Provider {
     }
 
     fn offer(&self, flow: &str, id: &str) -> Option<Arc<Offer>> {
-        self.inner().offers.get(&(flow.to_owned(), id.to_owned())).cloned()
+        self.inner().offers.get(flow)?.get(id).cloned()
     }
 
     fn offers(&self) -> Vec<Arc<Offer>> {
-        self.inner().offers.values().cloned().collect()
+        self.inner().offers.values().flat_map(HashMap::values).cloned().collect()
     }
 
     fn of_flow(&self, flow: &str) -> Vec<Arc<Offer>> {
-        self.inner().offers.values().filter(|offer| offer.record.flow == flow).cloned().collect()
+        self.inner().offers.get(flow).into_iter().flat_map(HashMap::values).cloned().collect()
+    }
+
+    fn count(&self, flow: &str) -> usize {
+        self.inner().offers.get(flow).map_or(0, HashMap::len)
     }
 
     /// Has a subscription removed again that ended while the broker was making it.
@@ -259,7 +268,7 @@ async fn put(
         return Ok(());
     }
     let most = plane.config.subscriptions.most_per_flow;
-    if before.is_none() && plane.provided.of_flow(&flow.terms.id).len() >= most {
+    if before.is_none() && plane.provided.count(&flow.terms.id) >= most {
         let detail = format!("there are {most} subscriptions of this transfer already");
         return Err(Problem::new(StatusCode::FORBIDDEN, "too_many_subscriptions", Fault::Caller, detail));
     }

@@ -10,7 +10,6 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use policy_plan::Admission;
-use serde_json::{Value, json};
 
 use super::{head, not_offered, notification_key, put, withdraw};
 use crate::flow::{Flow, Ticket};
@@ -19,7 +18,7 @@ use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::proxy::BrokenBody;
 use crate::store::{Change, Kind};
-use crate::subscription::queue::Room;
+use crate::subscription::queue::{Kept, Room};
 use crate::subscription::{MAX_SUBSCRIPTION, Place, SUBSCRIPTIONS, read_object, unknown_subscription};
 use crate::usage::MeteredBody;
 
@@ -71,7 +70,7 @@ pub(crate) async fn serve(
             let (after, wait) = cursor(request.uri().query().unwrap_or_default())?;
             let answer = fetch(plane, &flow, permitted.ticket(), after, wait).await?;
             let (ended, counted) = (permitted.ticket().ended(), flow.counts_bytes());
-            let body = FetchedBody { bytes: Some(answer.to_string().into()), ticket: permitted.into_ticket() };
+            let body = FetchedBody { bytes: Some(answer), ticket: permitted.into_ticket() };
             let mut response = HttpResponse::with_body(StatusCode::OK, body).map_into_boxed_body();
             let json = header::HeaderValue::from_static("application/json");
             response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -122,19 +121,17 @@ async fn fetch(
     ticket: &Ticket,
     after: u64,
     wait: Duration,
-) -> Result<Value, Problem> {
+) -> Result<Bytes, Problem> {
     let line = plane.provided.line(&flow.terms.id);
-    let kept = {
+    {
         let mut queue = line.queue();
         let gone = queue.acknowledge(after);
-        let mut changes: Vec<_> = gone.iter().map(|sequence| Ok(forget(flow, *sequence))).collect();
-        if !changes.is_empty() {
-            changes.push(head(&flow.terms.id, &queue));
+        if !gone.is_empty() {
+            let mut changes: Vec<_> = gone.iter().map(|sequence| forget(flow, *sequence)).collect();
+            changes.push(head(&flow.terms.id, &queue).map_err(|error| Problem::internal(&error))?);
+            // Nobody waits for the disk: after a crash it is acknowledged once more.
+            drop(plane.store.submit(changes));
         }
-        changes
-    };
-    if !kept.is_empty() {
-        plane.write(kept).await?;
     }
     let mut news = line.news.subscribe();
     let found = async {
@@ -151,8 +148,23 @@ async fn fetch(
         found = tokio::time::timeout(wait, found) => found.unwrap_or_default(),
         () = ended.cancelled() => return Err(crate::proxy::ended_meanwhile()),
     };
-    let dropped = line.queue().dropped();
-    Ok(json!({"dropped": dropped, "notifications": found}))
+    Ok(answer(line.queue().dropped(), &found))
+}
+
+/// `{"dropped": …, "notifications": […]}`, of texts that are JSON already.
+fn answer(dropped: u64, found: &[Kept]) -> Bytes {
+    let begin = format!("{{\"dropped\":{dropped},\"notifications\":[");
+    let length: usize = found.iter().map(|kept| kept.text.len() + 1).sum();
+    let mut text = Vec::with_capacity(begin.len() + length + 2);
+    text.extend_from_slice(begin.as_bytes());
+    for (place, kept) in found.iter().enumerate() {
+        if place > 0 {
+            text.push(b',');
+        }
+        text.extend_from_slice(&kept.text);
+    }
+    text.extend_from_slice(b"]}");
+    text.into()
 }
 
 fn forget(flow: &Flow, sequence: u64) -> Change {
