@@ -35,7 +35,7 @@ use crate::config::Timeouts;
 use crate::signaling::callback::jittered;
 
 /// Bytes read from a connection at once; the most that one stream keeps in the client.
-pub(crate) const READ_BUFFER: usize = 32 * 1024;
+pub(crate) const READ_BUFFER: usize = 16 * 1024;
 /// Idle connections kept for each host and thread.
 const IDLE_CONNECTIONS: usize = 64;
 /// The first pause before a request is sent again; each is twice as long as the one before.

@@ -27,8 +27,9 @@ use crate::proxy::Forwarder;
 use crate::store::StoreError;
 use crate::{local, mirror, public, renewal, signaling, subscription, watch};
 
-/// Bytes gathered before a write to a reader; with a chunk on top it stays below the size that actix keeps for reuse.
-const WRITE_BUFFER: usize = 32 * 1024;
+/// Bytes gathered before a write to a reader, so that a head and a small body go together. A chunk comes on top: this and the
+/// size of a read from the source are what an open stream keeps.
+const WRITE_BUFFER: usize = 8 * 1024;
 /// How long a connection may stay silent between requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long the head of a request may take.

@@ -31,7 +31,7 @@ fn main() {
         return;
     }
     let program = support::programs().join("hansa-dataplane");
-    let rounds = support::number("ROUNDS", 5);
+    let rounds = support::number("ROUNDS", 3);
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let certificate = Certificate::make(folder);

@@ -132,7 +132,7 @@ impl Subject {
         });
         let watching = async {
             let mut most = 0.0_f64;
-            for _ in 0..30 {
+            for _ in 0..20 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 most = most.max(process::resident(&self.pids));
             }

@@ -54,7 +54,7 @@ pub(crate) async fn arrive(
 
 /// Filters what came and keeps what is left of it. Where the agreement allows no use at this moment, nothing is taken.
 async fn take(plane: &Arc<Plane>, offer: &Arc<Offer>, data: Value, link: Option<String>) -> Result<(), Problem> {
-    let Some((data, context)) = shown(offer, &data, link.as_deref())? else { return Ok(()) };
+    let Some(Shown { data, context }) = shown(offer, &data, link.as_deref())? else { return Ok(()) };
     match permit::notification(plane, &offer.flow).await {
         Ok(_permitted) => keep(plane, offer, &data, context).await,
         Err(refusal) => {
@@ -64,8 +64,16 @@ async fn take(plane: &Arc<Plane>, offer: &Arc<Offer>, data: Value, link: Option<
     }
 }
 
+/// What may be told.
+struct Shown {
+    /// The entities, as JSON.
+    data: Vec<u8>,
+    /// The address of their context.
+    context: Option<String>,
+}
+
 /// What the agreement shows of the entities, and the address of their context; `None` when it is nothing.
-fn shown(offer: &Offer, data: &Value, link: Option<&str>) -> Result<Option<(Vec<u8>, Option<String>)>, Problem> {
+fn shown(offer: &Offer, data: &Value, link: Option<&str>) -> Result<Option<Shown>, Problem> {
     let (Some(filter), Some(upstream)) = (offer.flow.filter()?, offer.narrowed.queries.first()) else {
         return Ok(None);
     };
@@ -74,7 +82,7 @@ fn shown(offer: &Offer, data: &Value, link: Option<&str>) -> Result<Option<(Vec<
     let answer = upstream.answer(Some(media), None, link).map_err(unreadable)?;
     let context = answer.context.clone();
     let stream = Stream::new(&filter, answer, now_ms()).map_err(unreadable)?;
-    Ok(filtered(offer, stream, data.to_string().as_bytes())?.map(|data| (data, context)))
+    Ok(filtered(offer, stream, data.to_string().as_bytes())?.map(|data| Shown { data, context }))
 }
 
 /// What the filter leaves of entities; `None` when it is nothing.
