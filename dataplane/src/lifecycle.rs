@@ -21,6 +21,7 @@ use crate::problem::Problem;
 use crate::push;
 use crate::renewal::{self, Renewal};
 use crate::signaling::callback::Callback;
+use crate::signaling::caller::Caller;
 use crate::store::Change;
 use crate::token;
 
@@ -41,16 +42,26 @@ impl Plane {
     ///
     /// # Errors
     /// 400 with what is wrong.
-    pub(crate) async fn prepare(self: &Arc<Self>, request: FlowRequest, name: Option<&str>) -> Result<Answer, Problem> {
-        self.take_up(Role::Consumer, Signal::Prepare, request, name).await
+    pub(crate) async fn prepare(
+        self: &Arc<Self>,
+        request: FlowRequest,
+        name: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Answer, Problem> {
+        self.take_up(Role::Consumer, Signal::Prepare, request, name, caller).await
     }
 
     /// `start`: we are the provider.
     ///
     /// # Errors
     /// 400 with what is wrong.
-    pub(crate) async fn start(self: &Arc<Self>, request: FlowRequest, name: Option<&str>) -> Result<Answer, Problem> {
-        self.take_up(Role::Provider, Signal::Start, request, name).await
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        request: FlowRequest,
+        name: Option<&str>,
+        caller: &Caller,
+    ) -> Result<Answer, Problem> {
+        self.take_up(Role::Provider, Signal::Start, request, name, caller).await
     }
 
     /// `started`: we are the consumer, and the provider gave its address. It is kept, not called.
@@ -206,16 +217,18 @@ impl Plane {
         signal: Signal,
         request: FlowRequest,
         name: Option<&str>,
+        caller: &Caller,
     ) -> Result<Answer, Problem> {
         let direction = direction(&request.profile)?;
         if let Some(flow) = self.flows.by_process(role, &request.process_id) {
+            caller.check_owner(flow.terms.control_plane.as_deref())?;
             return self.repeat(&flow, signal, &request.message_id).await;
         }
         let address = self.address_at_start(role, direction, &request)?;
         let now = now_ms();
         let delivery = self.delivery(role, direction, &request)?;
         let (control_plane, plan) = self.plan(role, &request, now)?.unzip();
-        let control_plane = control_plane.flatten();
+        let control_plane = caller.owner(control_plane.flatten())?;
         let terms = Terms {
             id: flow_name(name)?,
             role,

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use dps_signaling::{ControlPlaneRegistration, Dialect, FlowRequest, SignalError};
+use dps_signaling::{ControlPlaneRegistration, FlowRequest, SignalError};
 use ngsi_ld_filter::Filter;
-use policy_plan::{EnforcementPlan, PlanError, PlanVerifier, verify};
+use policy_plan::{EnforcementPlan, PlanError, verify};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
@@ -15,7 +15,7 @@ use url::Url;
 use crate::address::Guard;
 use crate::breaker::{Breakers, Towards};
 use crate::client::Client;
-use crate::config::{Config, parse_url};
+use crate::config::Config;
 use crate::fairness::Fairness;
 use crate::files::Digests;
 use crate::flow::{Flow, FlowRecord, FlowTable, Role, Terms};
@@ -23,7 +23,9 @@ use crate::inbox::Inbox;
 use crate::mirror;
 use crate::problem::Problem;
 use crate::ready::Serving;
+use crate::signaling::auth::{Outside, Trust};
 use crate::signaling::callback::Callback;
+use crate::signaling::caller::ControlPlane;
 use crate::source::Source;
 use crate::store::{Change, Kind, Store, StoreError};
 use crate::stores::Stores;
@@ -84,23 +86,9 @@ pub(crate) struct Plane {
     pub(crate) over: CancellationToken,
     /// How many listeners serve.
     pub(crate) serving: Serving,
-    control_planes: RwLock<HashMap<String, ControlPlane>>,
-}
-
-/// A control plane that registered here.
-#[derive(Debug, Clone)]
-struct ControlPlane {
-    endpoint: String,
-    verifier: Option<PlanVerifier>,
-}
-
-impl ControlPlane {
-    fn new(registration: &ControlPlaneRegistration) -> Result<Self, Problem> {
-        parse_url(&registration.endpoint).map_err(|fault| Problem::bad_request("bad_endpoint", fault))?;
-        let verifier = registration.jwks().map(PlanVerifier::from_jwks).transpose();
-        let verifier = verifier.map_err(|error| Problem::bad_request(error.code(), error.to_string()))?;
-        Ok(Self { endpoint: registration.endpoint.trim_end_matches('/').to_owned(), verifier })
-    }
+    /// How the configured control plane and we authenticate to each other.
+    pub(crate) trust: Arc<Trust>,
+    pub(crate) control_planes: RwLock<HashMap<String, ControlPlane>>,
 }
 
 impl Plane {
@@ -121,11 +109,14 @@ impl Plane {
         let stores = Stores::new(&config.file_roots, &sources, config.timeouts, &background);
         let guard = Guard::new(&config.partners);
         let timeouts = config.timeouts;
+        let control = Client::new(&tls, None, timeouts);
+        let outside = Outside { client: control.clone(), background: background.clone() };
         let plane = Self {
+            trust: Arc::new(Trust::configured(&config.control_plane_authorization, &outside)),
             guard,
             flows: FlowTable::default(),
             accounts: Accounts::default(),
-            control: Client::new(&tls, None, timeouts),
+            control,
             partners: Client::new(&tls, Some(guard), timeouts).with_breakers(&partner_health),
             sources,
             source_health,
@@ -157,7 +148,10 @@ impl Plane {
         for (id, registration) in self.store.load::<Value>(Kind::ControlPlane)? {
             let known = ControlPlaneRegistration::decode(&registration)
                 .map_err(|error: SignalError| error.to_string())
-                .and_then(|registration| ControlPlane::new(&registration).map_err(|problem| problem.to_string()));
+                .and_then(|registration| {
+                    ControlPlane::new(registration, &self.config, &self.outside())
+                        .map_err(|problem| problem.to_string())
+                });
             match known {
                 Ok(plane) => {
                     self.control_planes.write().unwrap_or_else(PoisonError::into_inner).insert(id, plane);
@@ -183,37 +177,10 @@ impl Plane {
         Ok(())
     }
 
-    /// Keeps a control plane: where its callbacks go, and the key of its plans.
-    ///
-    /// # Errors
-    /// 400 for an endpoint or a key that cannot be used, 500 when the store fails.
-    pub(crate) async fn add_control_plane(&self, registration: &ControlPlaneRegistration) -> Result<(), Problem> {
-        let known = ControlPlane::new(registration)?;
-        let id = registration.controlplane_id.clone();
-        let change = Change::put(Kind::ControlPlane, &id, &registration.encode(Dialect::Rc3));
-        self.write(vec![change]).await?;
-        tracing::info!(control_plane = id, endpoint = known.endpoint, "a control plane registered");
-        self.control_planes.write().unwrap_or_else(PoisonError::into_inner).insert(id, known);
-        Ok(())
-    }
-
     /// Whether some control plane's flows would be taken: one has registered, or none needs to.
     pub(crate) fn can_take_flows(&self) -> bool {
         let known = self.control_planes.read().unwrap_or_else(PoisonError::into_inner);
         !known.is_empty() || self.config.without_plan.is_some()
-    }
-
-    /// Forgets a control plane.
-    ///
-    /// # Errors
-    /// 404 when it is not known, 500 when the store fails.
-    pub(crate) async fn remove_control_plane(&self, id: &str) -> Result<(), Problem> {
-        if !self.control_planes.read().unwrap_or_else(PoisonError::into_inner).contains_key(id) {
-            return Err(Problem::not_found("unknown_control_plane", "there is no such control plane"));
-        }
-        self.write(vec![Ok(Change::forget(Kind::ControlPlane, id))]).await?;
-        self.control_planes.write().unwrap_or_else(PoisonError::into_inner).remove(id);
-        Ok(())
     }
 
     /// The plan in a request's metadata, checked, and the control plane that signed it. A provider must have one, signed or, where the
@@ -306,6 +273,11 @@ impl Plane {
             return None;
         }
         Some(url.as_str().trim_end_matches('/').to_owned())
+    }
+
+    /// What calls of the planes to each other need.
+    pub(crate) fn outside(&self) -> Outside {
+        Outside { client: self.control.clone(), background: self.background.clone() }
     }
 
     /// How long a token for the flow's partner lives, in seconds: no longer than its plan says, and short when it can be renewed.

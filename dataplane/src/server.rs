@@ -159,6 +159,7 @@ fn warn_of_dangers(config: &Config) {
     for (set, key) in [
         (config.without_plan.is_some(), "control_plane.danger_without_plan"),
         (partners.danger_allow_private_addresses, "partners.danger_allow_private_addresses"),
+        (config.token_rules.danger_unverified, "control_plane.danger_unverified_tokens"),
         (partners.danger_allow_plain_http, "partners.danger_allow_plain_http"),
     ] {
         if set {

@@ -18,6 +18,7 @@
 //! ```
 
 mod address;
+mod authorization;
 mod delivery;
 mod dialect;
 mod error;
@@ -26,9 +27,11 @@ mod profile;
 mod read;
 mod registration;
 mod state;
+pub mod token;
 mod usage;
 
 pub use address::{DataAddress, EDC_NAMESPACE, Renewal};
+pub use authorization::{Authorization, CLIENT_CREDENTIALS, TOKEN_EXCHANGE};
 pub use delivery::{BROKER_LABEL, DELIVERY, Delivery, OnEnd};
 pub use dialect::{
     Callback, Dialect, RenewalQuestion, callback_path, flow_id_given, flow_path, flow_path_id, renewal_path,

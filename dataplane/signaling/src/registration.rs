@@ -71,7 +71,7 @@ pub struct ControlPlaneRegistration {
     pub controlplane_id: String,
     /// Base address for callbacks.
     pub endpoint: String,
-    /// How it authenticates; ours adds `jwks`, the keys of its enforcement plans.
+    /// How to authenticate towards it, and how it does; ours adds the keys of its enforcement plans.
     pub authorization: Option<Value>,
 }
 
@@ -98,9 +98,15 @@ impl ControlPlaneRegistration {
         })
     }
 
-    /// The key set that signs this control plane's enforcement plans.
-    pub fn jwks(&self) -> Option<&Value> {
-        self.authorization.as_ref()?.get("jwks")
+    /// The key set that signs this control plane's enforcement plans: `planJwks` of the entry, or `jwks` where that does not name the
+    /// keys of its tokens.
+    pub fn plan_keys(&self) -> Option<&Value> {
+        let entry = self.authorization.as_ref()?;
+        let of_tokens = matches!(
+            entry.get("type").and_then(Value::as_str),
+            Some(crate::CLIENT_CREDENTIALS | crate::TOKEN_EXCHANGE)
+        );
+        entry.get("planJwks").or_else(|| entry.get("jwks").filter(|_| !of_tokens))
     }
 }
 

@@ -123,7 +123,12 @@ fn registrations_round_trip() {
         authorization: Some(json!({"type": "bearer", "jwks": {"keys": []}})),
     };
     assert_eq!(ControlPlaneRegistration::decode(&control.encode(Dialect::Rc3)).unwrap(), control);
-    assert_eq!(control.jwks(), Some(&json!({"keys": []})));
+    assert_eq!(control.plan_keys(), Some(&json!({"keys": []})));
+    let mut control = control;
+    control.authorization = Some(json!({"type": "oauth2_client_credentials", "jwks": {"keys": []}}));
+    assert_eq!(control.plan_keys(), None, "those are the keys of its tokens");
+    control.authorization = Some(json!({"type": "oauth2_token_exchange", "planJwks": {"keys": []}}));
+    assert_eq!(control.plan_keys(), Some(&json!({"keys": []})));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Configuration: read completely, every fault told, before a port is opened.
 
+mod authorization;
 mod brokers;
 mod credentials;
 mod datasets;
@@ -15,13 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Environment, File, FileFormat};
-use dps_signaling::Dialect;
+use dps_signaling::{Authorization as Entry, Dialect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use thiserror::Error;
 use url::Url;
 
+pub use authorization::{Acceptance, Authorization, Grant, Keys, OAuth2, TokenRequest, TokenRules};
 pub use brokers::Broker;
 pub use credentials::{AccessKey, Credential, Login};
 pub use datasets::OwnDataset;
@@ -32,8 +34,6 @@ pub use settings::{SETTINGS, Setting, reference};
 
 /// Prefix of settings in the environment: `HANSA_DATAPLANE__PUBLIC__LISTEN`.
 pub const ENVIRONMENT_PREFIX: &str = "HANSA_DATAPLANE";
-/// Shortest shared secret that is accepted, in characters.
-const MIN_SECRET: usize = 16;
 
 /// Why the configuration is not usable: all faults, each naming its setting.
 #[derive(Debug, Error)]
@@ -69,8 +69,12 @@ pub struct Config {
     pub local_token: Option<SecretString>,
     /// Signaling address of the control plane.
     pub control_plane_url: Url,
-    /// Secret shared with the control plane.
-    pub control_plane_token: SecretString,
+    /// How the control plane and we authenticate to each other.
+    pub control_plane_authorization: Authorization,
+    /// What holds for the tokens of every control plane.
+    pub token_rules: TokenRules,
+    /// The authorization entry of our registration.
+    pub announced: Entry,
     /// Draft of Data Plane Signaling in which we register with the control plane.
     pub control_plane_dialect: Dialect,
     /// Datasets that a control plane may start flows of without an enforcement plan, by their ids; `None`: it may not.
@@ -264,14 +268,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         inbox_max_files: reader.parsed("inbox.max_files", "a number"),
     };
     let control_plane_url = required_url(reader, "control_plane.url");
-    let control_plane_token = reader.secret("control_plane.token");
-    match &control_plane_token {
-        None => reader.fault("control_plane.token", "is missing; set it or `control_plane.token_file`"),
-        Some(token) if token.expose_secret().chars().count() < MIN_SECRET => {
-            reader.fault("control_plane.token", format!("is shorter than {MIN_SECRET} characters"));
-        }
-        Some(_) => {}
-    }
+    let (control_plane_authorization, token_rules, announced) = authorization::read(reader, &id);
     let dialect = reader.text("control_plane.dialect").unwrap_or_default();
     let control_plane_dialect = Dialect::parse(&dialect).unwrap_or_else(|| {
         reader.fault("control_plane.dialect", "must be `rc2`, `rc3` or `rc4`");
@@ -330,7 +327,9 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         local: local?,
         local_token,
         control_plane_url: control_plane_url?,
-        control_plane_token: control_plane_token?,
+        control_plane_authorization: control_plane_authorization?,
+        token_rules,
+        announced,
         control_plane_dialect,
         without_plan: danger_without_plan.then_some(datasets),
         partners,
@@ -396,7 +395,7 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn required_url(reader: &mut Reader, key: &str) -> Option<Url> {
+pub(crate) fn required_url(reader: &mut Reader, key: &str) -> Option<Url> {
     let text = reader.required(key);
     if text.is_empty() {
         return None;

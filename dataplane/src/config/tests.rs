@@ -1,3 +1,5 @@
+use secrecy::ExposeSecret;
+
 use super::*;
 
 const SMALLEST: &str = r#"
@@ -80,7 +82,8 @@ fn a_secret_comes_from_a_file_too_but_not_from_both() {
     let both = format!("{SMALLEST}token_file = {path:?}");
     assert_eq!(faults(&both).len(), 2, "said once for the pair and once as missing");
     let file = both.replace("token = \"0123456789abcdef\"\n", "");
-    assert_eq!(Config::from_toml(&file).unwrap().control_plane_token.expose_secret(), "0123456789abcdef");
+    let read = Config::from_toml(&file).unwrap().control_plane_authorization;
+    assert!(matches!(read, Authorization::Secret(token) if token.expose_secret() == "0123456789abcdef"));
 }
 
 #[test]
@@ -89,4 +92,38 @@ fn the_reference_names_every_setting() {
     for setting in SETTINGS {
         assert!(text.contains(&format!("| `{}` |", setting.key)));
     }
+}
+
+/// The smallest file with `section` instead of the secret.
+fn without_secret(section: &str) -> String {
+    SMALLEST.replace("token = \"0123456789abcdef\"\n", section)
+}
+
+#[test]
+fn one_way_to_authenticate_is_chosen() {
+    let oauth2 = "id = \"cp\"\n[control_plane.oauth2]\ntoken_endpoint = \"https://t.example/token\"\nclient_id = \"dp\"\n\
+        client_secret = \"s\"\njwks_uri = \"https://t.example/jwks\"\n";
+    let read = Config::from_toml(&without_secret(oauth2)).unwrap();
+    let Authorization::OAuth2(tokens) = &read.control_plane_authorization else { panic!() };
+    assert_eq!((tokens.theirs.subject.as_str(), tokens.theirs.audience.as_str()), ("cp", "dp-bari"));
+    assert!(!format!("{tokens:?}").contains("\"s\""), "the secret is not shown");
+    for (section, fault) in [
+        ("", "`control_plane.token`: is missing"),
+        (&format!("token = \"0123456789abcdef\"\n{oauth2}"), "`control_plane.token`: excludes"),
+        (&oauth2.replace("id = \"cp\"\n", ""), "`control_plane.id`: is missing"),
+        (&oauth2.replace("https://t.example/token", "http://t.example/token"), "token_endpoint`: gets a secret"),
+        (&oauth2.replace("client_secret = \"s\"\n", ""), "client_secret`: is missing"),
+        (&oauth2.replace("jwks_uri = \"https://t.example/jwks\"", ""), "jwks_uri`: or `jwks_file` is needed"),
+        (
+            &oauth2.replace("jwks_uri = \"https://t.example/jwks\"", "jwks_file = \"/nowhere\""),
+            "jwks_file`: `/nowhere`",
+        ),
+        (&oauth2.replace("oauth2]", "exchange]"), "`control_plane.exchange.issuer`: is missing"),
+    ] {
+        let found = faults(&without_secret(section)).join("\n");
+        assert!(found.contains(fault), "{fault} not in:\n{found}");
+    }
+    let danger = oauth2.replace("id = \"cp\"", "id = \"cp\"\ndanger_unverified_tokens = true");
+    let danger = danger.replace("jwks_uri = \"https://t.example/jwks\"", "");
+    assert!(Config::from_toml(&without_secret(&danger)).is_ok());
 }

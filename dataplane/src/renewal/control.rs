@@ -9,7 +9,7 @@ use dps_signaling::{RenewalQuestion, renewal_path};
 
 use crate::flow::Flow;
 use crate::plane::Plane;
-use crate::signaling::callback::control_request;
+use crate::signaling::callback::tell;
 
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -47,8 +47,7 @@ async fn ask(
     member: &str,
 ) -> Result<SecretString, NoHelp> {
     let url = format!("{}{}", plane.callback_base(flow), renewal_path(&flow.terms.process_id, question));
-    let request = control_request(plane, Method::POST, &url, body).map_err(NoHelp::Later)?;
-    let answer = plane.control.send(request).await.map_err(|error| NoHelp::Later(error.to_string()))?;
+    let answer = tell(plane, Method::POST, &url, body).await.map_err(NoHelp::Later)?;
     let status = answer.status();
     let bytes = Limited::new(answer.into_body(), MAX_ANSWER)
         .collect()

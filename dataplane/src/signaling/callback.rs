@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use dps_signaling::{Callback as Told, Dialect, StatusMessage, callback_path};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
 use rand::Rng;
-use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -85,28 +86,32 @@ async fn deliver(plane: &Plane, callback: &Callback) {
 }
 
 async fn attempt_once(plane: &Plane, callback: &Callback) -> Result<StatusCode, String> {
-    let request = control_request(plane, Method::POST, &callback.url, &callback.body)?;
-    let response = plane.control.send(request).await.map_err(|error| error.to_string())?;
-    Ok(response.status())
+    Ok(tell(plane, Method::POST, &callback.url, &callback.body).await?.status())
 }
 
-/// A request to the control plane with the shared secret.
-pub(crate) fn control_request(
-    plane: &Plane,
-    method: Method,
-    url: &str,
-    body: &Value,
-) -> Result<Request<client::Outgoing>, String> {
-    let secret = format!("Bearer {}", plane.config.control_plane_token.expose_secret());
-    let mut authorization = HeaderValue::from_str(&secret).map_err(|error| error.to_string())?;
-    authorization.set_sensitive(true);
-    Request::builder()
-        .method(method)
-        .uri(url)
-        .header(AUTHORIZATION, authorization)
-        .header(CONTENT_TYPE, "application/json")
-        .body(client::full(body.to_string()))
-        .map_err(|error| error.to_string())
+/// Sends a request to the control plane at `url`, with what it knows us by. A token that it refuses is replaced once.
+///
+/// # Errors
+/// A sentence: no token for it, or no answer.
+pub(crate) async fn tell(plane: &Plane, method: Method, url: &str, body: &Value) -> Result<Response<Incoming>, String> {
+    let trust = plane.trust_at(url);
+    let body = Bytes::from(body.to_string());
+    let mut again = true;
+    loop {
+        let authorization = trust.header().await?;
+        let request = Request::builder()
+            .method(method.clone())
+            .uri(url)
+            .header(AUTHORIZATION, authorization.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(client::full(body.clone()))
+            .map_err(|error| error.to_string())?;
+        let response = plane.control.send(request).await.map_err(|error| error.to_string())?;
+        let refused = response.status() == StatusCode::UNAUTHORIZED && trust.refused(&authorization);
+        if !refused || !std::mem::take(&mut again) {
+            return Ok(response);
+        }
+    }
 }
 
 fn is_final(status: StatusCode, attempt: u32) -> bool {

@@ -1,6 +1,8 @@
 //! The signaling listener: Data Plane Signaling towards the control plane.
 
+pub(crate) mod auth;
 pub(crate) mod callback;
+pub(crate) mod caller;
 pub(crate) mod registration;
 
 use std::sync::Arc;
@@ -13,10 +15,9 @@ use dps_signaling::{
     TerminateMessage, flow_id_given,
 };
 use percent_encoding::percent_decode_str;
-use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
-use subtle::ConstantTimeEq;
 
+use self::caller::Caller;
 use crate::lifecycle::Answer;
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
@@ -38,7 +39,7 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, plane: Data<Pl
     if path == "/ready" {
         return Ok(ready::answer(&plane).await);
     }
-    authenticate(&plane, &request)?;
+    let caller = authenticate(&plane, &request).await?;
     let mut segments = Vec::new();
     for segment in path.trim_start_matches('/').split('/') {
         let segment = percent_decode_str(segment).decode_utf8().map_err(|_| no_route())?;
@@ -46,17 +47,25 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, plane: Data<Pl
     }
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match (request.method(), segments.as_slice()) {
-        (&Method::POST, ["dataflows", "prepare"]) => open(&plane, Signal::Prepare, payload).await,
-        (&Method::POST, ["dataflows", "start"]) => open(&plane, Signal::Start, payload).await,
-        (&Method::POST, ["dataflows", id, signal]) => signal_flow(&plane, id, signal, payload).await,
-        (&Method::GET, ["dataflows", id, "status"]) => Ok(ok(&plane.status(id)?.encode(Dialect::Rc3))),
-        (&Method::GET, ["status"]) => Ok(ok(&plane.describe())),
+        (&Method::POST, ["dataflows", "prepare"]) => open(&plane, &caller, Signal::Prepare, payload).await,
+        (&Method::POST, ["dataflows", "start"]) => open(&plane, &caller, Signal::Start, payload).await,
+        (&Method::POST, ["dataflows", id, signal]) => {
+            plane.check_flow(&caller, id)?;
+            signal_flow(&plane, id, signal, payload).await
+        }
+        (&Method::GET, ["dataflows", id, "status"]) => {
+            plane.check_flow(&caller, id)?;
+            Ok(ok(&plane.status(id)?.encode(Dialect::Rc3)))
+        }
+        // It tells of the sources of all flows.
+        (&Method::GET, ["status"]) if caller == Caller::Configured => Ok(ok(&plane.describe())),
         (&Method::PUT, ["controlplanes"]) => {
             let message = ControlPlaneRegistration::decode(&body(payload).await?)?;
-            plane.add_control_plane(&message).await?;
+            plane.add_control_plane(&caller, message).await?;
             Ok(ok(&json!({})))
         }
         (&Method::DELETE, ["controlplanes", id]) => {
+            caller.check_removal(id)?;
             plane.remove_control_plane(id).await?;
             Ok(HttpResponse::NoContent().finish())
         }
@@ -70,13 +79,13 @@ pub(crate) async fn serve(request: HttpRequest, payload: Payload, plane: Data<Pl
     }
 }
 
-async fn open(plane: &Arc<Plane>, signal: Signal, payload: Payload) -> Result<HttpResponse, Problem> {
+async fn open(plane: &Arc<Plane>, caller: &Caller, signal: Signal, payload: Payload) -> Result<HttpResponse, Problem> {
     let body = body(payload).await?;
     let request = FlowRequest::decode(&body)?;
     let name = flow_id_given(&body);
     let answer = match signal {
-        Signal::Prepare => plane.prepare(request, name).await?,
-        _ => plane.start(request, name).await?,
+        Signal::Prepare => plane.prepare(request, name, caller).await?,
+        _ => plane.start(request, name, caller).await?,
     };
     Ok(respond(plane, &answer))
 }
@@ -117,14 +126,15 @@ fn ok(body: &Value) -> HttpResponse {
         .json(body)
 }
 
-fn authenticate(plane: &Plane, request: &HttpRequest) -> Result<(), Problem> {
-    let expected = format!("Bearer {}", plane.config.control_plane_token.expose_secret());
+async fn authenticate(plane: &Plane, request: &HttpRequest) -> Result<Caller, Problem> {
     let given = request.headers().get(header::AUTHORIZATION).map(header::HeaderValue::as_bytes).unwrap_or_default();
-    if bool::from(given.ct_eq(expected.as_bytes())) {
-        return Ok(());
+    if let Some(caller) = plane.caller(given).await {
+        return Ok(caller);
     }
-    tracing::warn!(path = request.path(), "a signal without the shared secret was refused");
-    Err(Problem::unauthorized("the signaling interface needs the secret shared with the control plane"))
+    tracing::warn!(path = request.path(), "a signal without authorization was refused");
+    Err(Problem::unauthorized(
+        "the signaling interface needs what was agreed with the control plane: a secret or a token",
+    ))
 }
 
 /// Reads a JSON body; no body is an empty object.

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use dps_signaling::{BROKER_LABEL, HTTP_PULL, HTTP_PUSH, RegistrationMessage};
 use http::Method;
-use serde_json::json;
 
-use super::callback::{control_request, jittered};
+use super::callback::{jittered, tell};
 use crate::plane::Plane;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -46,12 +45,11 @@ async fn register(plane: &Plane) -> Result<(), String> {
         dataplane_id: plane.config.id.clone(),
         endpoint: plane.config.signaling.public_url.clone(),
         profiles: vec![HTTP_PULL.to_owned(), HTTP_PUSH.to_owned()],
-        authorization: Some(json!({"type": "bearer"})),
+        authorization: Some(plane.config.announced.encode()),
         labels: labels(plane),
     };
     let url = format!("{}/dataplanes", plane.config.control_plane_url.as_str().trim_end_matches('/'));
-    let request = control_request(plane, Method::PUT, &url, &message.encode(plane.config.control_plane_dialect))?;
-    let response = plane.control.send(request).await.map_err(|error| error.to_string())?;
+    let response = tell(plane, Method::PUT, &url, &message.encode(plane.config.control_plane_dialect)).await?;
     if response.status().is_success() {
         Ok(())
     } else {

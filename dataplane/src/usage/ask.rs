@@ -14,7 +14,7 @@ use crate::clock::now_ms;
 use crate::flow::Flow;
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
-use crate::signaling::callback::control_request;
+use crate::signaling::callback::tell;
 
 /// How long the control plane may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,8 +40,7 @@ pub(super) fn ask(plane: &Arc<Plane>, flow: &Arc<Flow>, account: &Arc<Account>, 
 
 async fn put(plane: &Plane, flow: &Flow, question: UsageRequest) -> Result<UsageGrant, String> {
     let url = format!("{}{}", plane.callback_base(flow), usage_path(&flow.terms.process_id));
-    let request = control_request(plane, Method::POST, &url, &question.encode())?;
-    let answer = plane.control.send(request).await.map_err(|error| error.to_string())?;
+    let answer = tell(plane, Method::POST, &url, &question.encode()).await?;
     if answer.status() != http::StatusCode::OK {
         return Err(format!("the control plane answered {}", answer.status().as_u16()));
     }

@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod parts;
 pub mod scripted;
+pub mod tokens;
 
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -132,6 +133,8 @@ pub struct World {
     pub public: String,
     pub signaling: String,
     pub local: String,
+    /// Who gives tokens, where the planes share no secret.
+    pub issuer: Option<tokens::Issuer>,
 }
 
 /// A port that nothing listens on, each given once; below those that Linux takes for outgoing connections, so that nothing slips
@@ -172,6 +175,35 @@ impl World {
         world.start().await;
         world.introduce().await;
         world
+    }
+
+    /// A data plane that shares no secret with this control plane: both get tokens from an issuer.
+    pub async fn with_tokens(control: Played, more: &str, change: impl FnOnce(String) -> String) -> Self {
+        let issuer = tokens::Issuer::start();
+        let section = issuer.section();
+        let mut world = Self::without_plane(control, &format!("{more}\n{section}"), |config| {
+            change(config).replace(&format!("token = \"{SECRET}\""), "id = \"cp\"")
+        });
+        world.issuer = Some(issuer);
+        world.start().await;
+        world.introduce().await;
+        world
+    }
+
+    /// What the control plane shows.
+    pub fn authorization(&self) -> String {
+        match &self.issuer {
+            Some(issuer) => format!("Bearer {}", issuer.token(&json!({"sub": "cp", "aud": "dp-test"}))),
+            None => format!("Bearer {SECRET}"),
+        }
+    }
+
+    /// Whether this is what the data plane shows.
+    pub fn is_ours(&self, authorization: &str) -> bool {
+        match &self.issuer {
+            Some(issuer) => issuer.is_good(authorization, "dp-test", "cp"),
+            None => authorization == format!("Bearer {SECRET}"),
+        }
     }
 
     /// All but the data plane, which is not in this process.
@@ -220,6 +252,7 @@ impl World {
             public: format!("http://127.0.0.1:{public}"),
             signaling: format!("http://127.0.0.1:{signaling}"),
             local: format!("http://127.0.0.1:{local}"),
+            issuer: None,
         }
     }
 
@@ -257,7 +290,7 @@ impl World {
 
     pub async fn signal(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let url = format!("{}{path}", self.signaling);
-        let authorization = format!("Bearer {SECRET}");
+        let authorization = self.authorization();
         let reply = self.client.send(method, &url, &[("authorization", &authorization)], body.to_string()).await;
         (reply.status, serde_json::from_slice(&reply.body).unwrap_or(Value::Null))
     }
