@@ -322,11 +322,12 @@ fn data_plane(options: &NewDataPlane) -> Outcome<Map<String, Value>> {
         let authorization = read_secret(path)?;
         plane.insert("authorization".to_owned(), Value::from(authorization.expose_secret()));
     }
-    if let Some(path) = &options.oauth2_file {
+    for (member, file) in [("oauth2", &options.oauth2_file), ("tokenExchange", &options.token_exchange_file)] {
+        let Some(path) = file else { continue };
         let text = read_secret(path)?;
-        let oauth2: Value = serde_json::from_str(text.expose_secret())
+        let agreed: Value = serde_json::from_str(text.expose_secret())
             .map_err(|_error| Failure::new(format!("`{}` is no JSON", path.display())))?;
-        plane.insert("oauth2".to_owned(), oauth2);
+        plane.insert(member.to_owned(), agreed);
     }
     if options.danger_no_authorization {
         plane.insert("dangerNoAuthorization".to_owned(), Value::from(true));

@@ -19,6 +19,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
+use url::Url;
 
 #[cfg(not(feature = "vault"))]
 pub(crate) use identity::WITHOUT_VAULT;
@@ -63,6 +64,8 @@ pub struct Config {
     pub signaling: Listener,
     /// The secret shared with data planes, if the settings say it; else [`Config::installation`] knows it.
     pub signaling_token: Option<SecretString>,
+    /// Where the token of this workload is exchanged, for data planes that authenticate so.
+    pub broker: Option<Broker>,
     /// Participants that are known by a fixed token.
     pub danger_static_peers: Vec<StaticPeer>,
     /// Verifiable credentials: how we know partners and are known.
@@ -83,6 +86,19 @@ pub struct Config {
     pub limits: Limits,
     /// Settings that switch a protection off, to be logged at every start.
     pub warnings: Vec<String>,
+}
+
+/// A broker for token exchange (RFC 8693).
+#[derive(Debug, Clone)]
+pub struct Broker {
+    /// Its token endpoint: https, or on loopback.
+    pub endpoint: Url,
+    /// `iss` of its tokens.
+    pub issuer: String,
+    /// Where its keys are read.
+    pub jwks_uri: Url,
+    /// File with the token of this workload.
+    pub subject_token_file: PathBuf,
 }
 
 /// The log.
@@ -210,6 +226,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         participant_id: participant_id(reader),
         log: log(reader),
         database_url: database_url(reader, &data_dir),
+        broker: broker(reader),
         danger_static_peers: peers::read(reader),
         identity: identity::read(reader, &data_dir),
         issuer: identity::read_issuer(reader),
@@ -252,6 +269,37 @@ fn participant_id(reader: &mut Reader) -> Option<String> {
         reader.fault("participant_id", error);
     }
     Some(id)
+}
+
+fn broker(reader: &mut Reader) -> Option<Broker> {
+    let endpoint = reader.url("token_exchange.endpoint");
+    let issuer = reader.text("token_exchange.issuer");
+    let jwks_uri = reader.url("token_exchange.jwks_uri");
+    let file = reader.path("token_exchange.subject_token_file");
+    let Some(endpoint) = endpoint else {
+        for (key, set) in [
+            ("token_exchange.issuer", issuer.is_some()),
+            ("token_exchange.jwks_uri", jwks_uri.is_some()),
+            ("token_exchange.subject_token_file", file.is_some()),
+        ] {
+            if set {
+                reader.fault(key, "is set, and `token_exchange.endpoint` is not");
+            }
+        }
+        return None;
+    };
+    if !dps_signaling::token::is_fit_for_secrets(endpoint.scheme(), endpoint.host_str().unwrap_or_default()) {
+        reader.fault("token_exchange.endpoint", "gets a secret: it must be https, or on loopback");
+    }
+    let missing = [
+        ("token_exchange.issuer", issuer.is_none()),
+        ("token_exchange.jwks_uri", jwks_uri.is_none()),
+        ("token_exchange.subject_token_file", file.is_none()),
+    ];
+    for (key, _) in missing.into_iter().filter(|(_, missing)| *missing) {
+        reader.fault(key, "is missing beside `token_exchange.endpoint`");
+    }
+    Some(Broker { endpoint, issuer: issuer?, jwks_uri: jwks_uri?, subject_token_file: file? })
 }
 
 fn log(reader: &mut Reader) -> Log {

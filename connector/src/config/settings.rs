@@ -148,6 +148,20 @@ pub const SETTINGS: &[Setting] = &[
     setting("signaling.key_file", Kind::Path, None, "As for `dsp`."),
     setting("signaling.danger_plain_http", Kind::Flag, Some("false"), "As for `dsp`."),
     setting(
+        "token_exchange.endpoint",
+        Kind::Url,
+        None,
+        "Broker at which the token of this workload is exchanged for one that a data plane accepts (OAuth 2.0 token exchange). Must be https, or on loopback.",
+    ),
+    setting("token_exchange.issuer", Kind::Text, None, "Issuer of the broker's tokens. Required with an endpoint."),
+    setting("token_exchange.jwks_uri", Kind::Url, None, "Where the broker's keys are read. Required with an endpoint."),
+    setting(
+        "token_exchange.subject_token_file",
+        Kind::Path,
+        None,
+        "File with the token of this workload, as a platform renews it; read at each exchange. Required with an endpoint.",
+    ),
+    setting(
         "identity.danger_static_peers",
         Kind::Tables,
         None,

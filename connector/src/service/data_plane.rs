@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
-use super::plane_tokens::{self, ClientCredentials};
+use super::plane_tokens;
 use super::{ServiceError, ServiceResult};
 use crate::app::App;
 use crate::store::{agreements, data_plane, now_ms, processes, registry, transfer};
@@ -36,7 +36,7 @@ pub(crate) async fn caller(app: &App, header: &[u8]) -> ServiceResult<Option<Cal
                 found = Some(Caller::Plane(plane.id));
             }
             "none" if header.is_empty() => found = found.or(Some(Caller::Nobody)),
-            plane_tokens::OAUTH2 if plane_tokens::is_theirs(app, &plane, header).await? => {
+            _ if plane_tokens::are_used(&plane) && plane_tokens::is_theirs(app, &plane, header).await? => {
                 found = Some(Caller::Plane(plane.id));
             }
             _ => {}
@@ -96,17 +96,14 @@ pub(crate) async fn register(app: &Arc<App>, message: RegistrationMessage) -> Se
     }
     // What only an operator can say stays: which draft it speaks, and how we show ourselves.
     let known = registry::find::<data_plane::Entity>(app.store.reads(), app.context(), &message.dataplane_id).await?;
+    // A plane that brings a token endpoint is asked there for tokens from now on; keys are changed by registering again.
+    let entry = message.authorization.as_ref();
+    let brought = plane_tokens::of_registration(entry, app.config.broker.as_ref(), known.as_ref())?;
     let (dialect, authorization, authorization_value) = match known {
         Some(known) => (known.dialect, known.authorization, known.authorization_value),
         None => (Dialect::Rc3.as_str().to_owned(), "shared".to_owned(), String::new()),
     };
-    // A plane that brings its token endpoint is asked there for tokens from now on; keys are changed by registering again.
-    let entry = message.authorization.as_ref();
-    let entry = entry.filter(|entry| entry.get("type").and_then(Value::as_str) == Some(plane_tokens::PROFILE));
-    let (authorization, authorization_value) = match entry {
-        Some(entry) => (plane_tokens::OAUTH2.to_owned(), ClientCredentials::of_registration(entry)?.stored()?),
-        None => (authorization, authorization_value),
-    };
+    let (authorization, authorization_value) = brought.unwrap_or((authorization, authorization_value));
     let row = data_plane::Model {
         context: app.context().to_owned(),
         id: message.dataplane_id.clone(),

@@ -35,7 +35,7 @@ pub(super) async fn give_signal(app: &App, row: &Model, step: &FlowStep) -> Sign
         Ok(answer) => match answer.status {
             200..=299 => Signalled::Done(Heard::Answer(status_in(&answer, row))),
             // A token may have been withdrawn before its end.
-            401 if step.plane.authorization == plane_tokens::OAUTH2 => {
+            401 if plane_tokens::are_used(&step.plane) => {
                 plane_tokens::forget(app, &step.plane).await;
                 Signalled::Later(said(&step.plane, &answer))
             }
@@ -112,7 +112,7 @@ pub(crate) async fn authorization(app: &App, plane: &data_plane::Model) -> Servi
     Ok(match plane.authorization.as_str() {
         "shared" => Some(SecretString::from(format!("Bearer {}", app.signaling_token.expose_secret()))),
         "header" => Some(SecretString::from(plane.authorization_value.clone())),
-        plane_tokens::OAUTH2 => Some(plane_tokens::ours(app, plane).await?),
+        _ if plane_tokens::are_used(plane) => Some(plane_tokens::ours(app, plane).await?),
         _ => None,
     })
 }

@@ -32,6 +32,8 @@ pub struct ControlPlaneSettings {
     pub private_partners: bool,
     /// Folder of the operator's own Rego modules.
     pub site_modules: Option<PathBuf>,
+    /// Where the token of this workload is exchanged; nowhere when nothing is said.
+    pub broker: Option<toml::Table>,
     /// What is logged; more than usual, unless something else is said.
     pub log: &'static str,
 }
@@ -48,6 +50,7 @@ impl ControlPlaneSettings {
             public_url: None,
             private_partners: true,
             site_modules: None,
+            broker: None,
             log: "info,connector=debug",
         }
     }
@@ -83,6 +86,8 @@ struct File<'a> {
     issuer: Option<Issuer<'a>>,
     partners: Partners,
     policy: Policy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_exchange: Option<toml::Table>,
     log: Log,
 }
 
@@ -193,6 +198,7 @@ impl ControlPlane {
             issuer: (!issued.is_empty()).then_some(Issuer { credentials: issued }),
             partners: Partners { danger_allow_private_addresses: settings.private_partners },
             policy: Policy { site_modules: settings.site_modules },
+            token_exchange: settings.broker,
             log: Log { filter: settings.log },
         };
         write_toml(&home.join("hansa.toml"), &file)?;

@@ -19,6 +19,10 @@ use crate::{Result, ports, wait};
 pub struct DataPlaneSettings {
     /// Folders that file sources name.
     pub file_roots: BTreeMap<String, PathBuf>,
+    /// Its id; a new one when nothing is said.
+    pub id: Option<String>,
+    /// How it and the control plane authenticate to each other; the shared secret when nothing is said.
+    pub authorization: Option<toml::Table>,
     /// Renewal of tokens; without it nothing is said, so that it is neither offered nor required.
     pub renewal: Option<RenewalSettings>,
 }
@@ -56,7 +60,8 @@ struct Listener {
 #[derive(Serialize)]
 struct Control {
     url: String,
-    token_file: PathBuf,
+    #[serde(flatten)]
+    authorization: toml::Table,
 }
 
 /// Everything is on loopback, which a data plane does not fetch from unless told so.
@@ -89,10 +94,16 @@ impl DataPlane {
         settings: DataPlaneSettings,
     ) -> Result<Self> {
         let home = folder(home)?;
-        let id = format!("plane-{}", uuid::Uuid::new_v4());
+        let id = settings.id.unwrap_or_else(|| format!("plane-{}", uuid::Uuid::new_v4()));
         let (public, signaling, local) = (ports::free()?, ports::free()?, ports::free()?);
-        let token_file = home.join("control-plane.token");
-        write(&token_file, control.signaling_token())?;
+        let authorization = match settings.authorization {
+            Some(authorization) => authorization,
+            None => {
+                let token_file = home.join("control-plane.token");
+                write(&token_file, control.signaling_token())?;
+                toml::Table::from_iter([("token_file".to_owned(), token_file.display().to_string().into())])
+            }
+        };
         let listener = |port| Listener { listen: format!("127.0.0.1:{port}") };
         let file = File {
             id: &id,
@@ -100,7 +111,7 @@ impl DataPlane {
             public: listener(public),
             signaling: listener(signaling),
             local: listener(local),
-            control_plane: Control { url: control.signaling(), token_file },
+            control_plane: Control { url: control.signaling(), authorization },
             partners: Partners { danger_allow_private_addresses: true, danger_allow_plain_http: true },
             file_roots: &settings.file_roots,
             renewal: settings.renewal,

@@ -218,8 +218,11 @@ pub(in crate::cli) struct NewDataPlane {
     /// JSON file with `tokenEndpoint`, `clientId`, `clientSecret` and `jwksUri`: tokens by OAuth 2.0 client credentials
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "authorization_file")]
     pub oauth2_file: Option<PathBuf>,
+    /// JSON file, `{}` at least, with what is asked of the broker of `token_exchange`: tokens by OAuth 2.0 token exchange
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["authorization_file", "oauth2_file"])]
+    pub token_exchange_file: Option<PathBuf>,
     /// Send it no credentials at all
-    #[arg(long, conflicts_with_all = ["authorization_file", "oauth2_file"])]
+    #[arg(long, conflicts_with_all = ["authorization_file", "oauth2_file", "token_exchange_file"])]
     pub danger_no_authorization: bool,
 }
 

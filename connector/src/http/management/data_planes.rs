@@ -31,7 +31,8 @@ pub(super) struct DataPlaneView {
     dialect: String,
     /// Labels, as `name=value`.
     labels: Vec<String>,
-    /// How we authenticate to it: `shared` (the signaling token), `header` (its own), `oauth2` (client credentials) or `none`.
+    /// How we authenticate to it: `shared` (the signaling token), `header` (its own), `oauth2` (client credentials), `exchange` (token
+    /// exchange) or `none`.
     authorization: String,
     /// When it was added.
     created_at: String,

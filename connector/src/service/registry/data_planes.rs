@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::{Resource, Stamp, some};
 use crate::app::App;
 use crate::service::dataset::{bad, check_length, check_names, check_url};
-use crate::service::plane_tokens::{self, ClientCredentials};
+use crate::service::plane_tokens::{self, ClientCredentials, TokenExchange};
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::{Unit, data_plane, registry};
 
@@ -66,6 +66,8 @@ pub(crate) struct DataPlaneInput {
     /// Instead of a header value: tokens by OAuth 2.0 client credentials, in both directions. Never shown again.
     #[schema(write_only)]
     oauth2: Option<OAuth2Input>,
+    /// Instead: tokens of the broker that `token_exchange` of our configuration names, in both directions.
+    token_exchange: Option<TokenExchangeInput>,
     /// Send no credentials at all.
     #[serde(default)]
     danger_no_authorization: bool,
@@ -87,12 +89,30 @@ pub(crate) struct OAuth2Input {
     jwks: Option<Value>,
     /// Instead: where those keys are read.
     jwks_uri: Option<String>,
-    /// Each token of the data plane counts once, by its `jti`.
+    /// Each token counts once, by its `jti`, and we get a new one for each signal.
     #[serde(default)]
     single_use: bool,
     /// Believe the data plane's tokens without a look at their signature.
     #[serde(default)]
     danger_unverified_tokens: bool,
+}
+
+/// Authorization by OAuth 2.0 token exchange (Data Plane Signaling, `oauth2_token_exchange`).
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct TokenExchangeInput {
+    /// Service that we ask a token for; the data plane's endpoint when left out.
+    resource: Option<String>,
+    /// Name of that service; the data plane's id when left out.
+    audience: Option<String>,
+    /// Scope that we ask for.
+    scope: Option<String>,
+    /// Subject of the data plane's tokens; its id when left out.
+    accept_subject: Option<String>,
+    /// Scopes that its tokens must hold, separated by spaces.
+    accept_scope: Option<String>,
+    /// Participant context that its tokens must name.
+    accept_participant_context: Option<String>,
 }
 
 #[async_trait]
@@ -106,7 +126,7 @@ impl Resource for data_plane::Entity {
     }
 
     async fn row(
-        _app: &App,
+        app: &App,
         input: DataPlaneInput,
         stamp: Stamp,
         before: Option<&data_plane::Model>,
@@ -119,12 +139,17 @@ impl Resource for data_plane::Entity {
         }
         check_names("profiles", input.profiles.iter().map(String::as_str))?;
         check_names("labels", input.labels.iter().map(String::as_str))?;
-        let (authorization, value) = match input.oauth2 {
-            None => authorization(input.authorization, input.danger_no_authorization, before)?,
-            Some(_) if input.authorization.is_some() || input.danger_no_authorization => {
-                return Err(bad("oauth2", "excludes `authorization` and `dangerNoAuthorization`"));
+        let other = input.authorization.is_some() || input.danger_no_authorization;
+        let (authorization, value) = match (input.oauth2, input.token_exchange) {
+            (None, None) => authorization(input.authorization, input.danger_no_authorization, before)?,
+            (Some(given), None) if !other => (plane_tokens::OAUTH2.to_owned(), given.credentials().stored()?),
+            (None, Some(given)) if !other => {
+                (plane_tokens::EXCHANGE.to_owned(), given.agreed().stored(app.config.broker.as_ref())?)
             }
-            Some(given) => (plane_tokens::OAUTH2.to_owned(), given.credentials().stored()?),
+            _ => {
+                let text = "excludes `tokenExchange`, `authorization` and `dangerNoAuthorization`, and they it";
+                return Err(bad("oauth2", text));
+            }
         };
         Ok(data_plane::Model {
             context: stamp.context,
@@ -159,6 +184,19 @@ impl OAuth2Input {
             jwks_uri: self.jwks_uri,
             danger_unverified_tokens: self.danger_unverified_tokens,
             single_use: self.single_use,
+        }
+    }
+}
+
+impl TokenExchangeInput {
+    fn agreed(self) -> TokenExchange {
+        TokenExchange {
+            resource: self.resource,
+            audience: self.audience,
+            scope: self.scope,
+            accept_subject: self.accept_subject,
+            accept_scope: self.accept_scope,
+            accept_participant_context: self.accept_participant_context,
         }
     }
 }

@@ -20,9 +20,10 @@ pub struct Model {
     pub dialect: String,
     /// JSON array of labels.
     pub labels: String,
-    /// How we authenticate to it: `shared` (the signaling token), `none`, `header` or `oauth2`.
+    /// How we authenticate to it: `shared` (the signaling token), `none`, `header`, `oauth2` or `exchange`.
     pub authorization: String,
-    /// Header value when `authorization` is `header`; for `oauth2` JSON with the token endpoint, our secret there and the plane's keys.
+    /// Header value when `authorization` is `header`; for `oauth2` JSON with the token endpoint, our secret there and the plane's keys; for
+    /// `exchange` JSON with what is asked of the broker and expected of its tokens.
     pub authorization_value: String,
     /// When the row was made, ms.
     pub created_at: i64,

@@ -81,7 +81,9 @@ fn what_an_agreement_about_tokens_must_have() {
     ] {
         assert!(good.stored().is_ok());
     }
-    assert!(ClientCredentials::of_registration(&json!({"type": PROFILE, "clientId": "a"})).is_err());
+    let entry = json!({"type": "oauth2_client_credentials", "clientId": "a"});
+    assert!(of_registration(Some(&entry), None, None).is_err());
+    assert!(of_registration(Some(&json!({"type": "bearer"})), None, None).unwrap().is_none());
 }
 
 #[tokio::test]
@@ -109,7 +111,7 @@ async fn a_plane_is_known_by_a_token_that_its_key_signed_for_us() {
         ("no exp", header(&first, None, &claims(&json!({"exp": null}))), false),
         ("expired", header(&first, None, &claims(&json!({"iat": now - 90, "exp": now - 31}))), false),
         ("from the future", header(&first, None, &claims(&json!({"iat": now + 60}))), false),
-        ("too long", header(&first, None, &claims(&json!({"exp": now + 2 * MAX_LIFE_S}))), false),
+        ("too long", header(&first, None, &claims(&json!({"exp": now + 2 * dps_signaling::token::MAX_LIFE_S}))), false),
         ("no jti", header(&first, None, &claims(&json!({"jti": null}))), true),
     ] {
         assert_eq!(is_theirs(&app, &plane, &header).await.unwrap(), expected, "{name}");
@@ -127,4 +129,40 @@ async fn a_token_counts_once_where_that_is_agreed() {
     assert!(!is_theirs(&app, &plane, &token).await.unwrap());
     let unnamed = header(&first, None, &claims(&json!({"jti": null})));
     assert!(!is_theirs(&app, &plane, &unnamed).await.unwrap(), "without an id it cannot be told apart");
+}
+
+#[test]
+fn tokens_are_exchanged_at_the_broker_of_the_configuration_alone() {
+    let broker = crate::config::Broker {
+        endpoint: "https://broker.example/token".parse().unwrap(),
+        issuer: "https://broker.example".to_owned(),
+        jwks_uri: "https://broker.example/jwks".parse().unwrap(),
+        subject_token_file: "/nowhere".into(),
+    };
+    let entry = json!({"type": "oauth2_token_exchange", "tokenExchangeEndpoint": "https://broker.example/token",
+        "issuer": "https://broker.example", "jwksUri": "https://broker.example/jwks"});
+    let (kind, value) = of_registration(Some(&entry), Some(&broker), None).unwrap().unwrap();
+    assert_eq!((kind.as_str(), value.as_str()), (EXCHANGE, "{}"));
+    for (member, value) in [
+        ("tokenExchangeEndpoint", "https://other.example/token"),
+        ("issuer", "https://other.example"),
+        ("jwksUri", "https://other.example/jwks"),
+    ] {
+        let mut other = entry.clone();
+        other[member] = json!(value);
+        let error = of_registration(Some(&other), Some(&broker), None).unwrap_err();
+        assert_eq!(error.code, "unknown_broker", "{member}");
+    }
+    assert_eq!(of_registration(Some(&entry), None, None).unwrap_err().code, "unknown_broker");
+
+    // What an operator has said about the plane stays when it registers itself.
+    let mut known = plane(&credentials(|_| {}));
+    let agreed = TokenExchange { accept_scope: Some("transfers.tell".to_owned()), ..TokenExchange::default() };
+    known.authorization = EXCHANGE.to_owned();
+    known.authorization_value = agreed.stored(Some(&broker)).unwrap();
+    let (_, value) = of_registration(Some(&entry), Some(&broker), Some(&known)).unwrap().unwrap();
+    assert_eq!(value, json!({"acceptScope": "transfers.tell"}).to_string());
+    assert!(agreed.stored(None).unwrap_err().message.contains("token_exchange"));
+    let empty = TokenExchange { scope: Some(String::new()), ..TokenExchange::default() };
+    assert!(empty.stored(Some(&broker)).unwrap_err().message.contains("`scope`"));
 }
