@@ -3,10 +3,11 @@
 
 mod support;
 
+use actix_web::HttpResponse;
 use http_body_util::BodyExt;
 use policy_plan::{QueryRule, Source};
-use serde_json::Value;
-use support::{CREDENTIAL, World, before, broker, now_ms};
+use serde_json::{Value, json};
+use support::{CREDENTIAL, Played, World, before, broker, now_ms};
 
 #[actix_web::test]
 async fn path_query_and_headers_pass_and_links_lead_back_to_the_flow() {
@@ -307,5 +308,30 @@ async fn c_4_2_1_requests_that_two_servers_could_read_differently_are_refused() 
         let answer = answer.await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 400") || answer.is_empty(), "{name}: {answer}");
         assert!(source.all().is_empty(), "{name} reached the source");
+    }
+}
+
+#[actix_web::test]
+async fn a_proxy_may_serve_us_below_a_path() {
+    let source = broker();
+    let control = Played::start(|_| HttpResponse::Ok().json(json!({})));
+    let world = World::configured(control, "", |config| {
+        let listens = config.split("listen = \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        config.replacen("[public]", &format!("[public]\npublic_url = \"http://{listens}/data/0/\""), 1)
+    })
+    .await;
+    let flow = world.pull_http("tp-1", &source.url).await;
+    assert_eq!(flow.endpoint, format!("{}/data/0/flows/{}", world.public, flow.id));
+    let reply = flow.get(&world.client, "/ngsi-ld/v1/entities", &[]).await;
+    assert_eq!((reply.status, reply.text()), (200, "GET /ngsi-ld/v1/entities".into()));
+    let link = reply.header("link").unwrap();
+    assert_eq!(link, format!("<{}/ngsi-ld/v1/entities?offset=2>; rel=\"next\"", flow.endpoint));
+
+    // A proxy that takes the path away is as good; another path is not ours.
+    let authorization = format!("Bearer {}", flow.token);
+    for (base, status) in [("", 200), ("/data/1", 404), ("/data/00", 404)] {
+        let url = format!("{}{base}/flows/{}/ngsi-ld/v1/entities", world.public, flow.id);
+        let reply = world.client.send("GET", &url, &[("authorization", &authorization)], String::new()).await;
+        assert_eq!(reply.status, status, "{base}");
     }
 }
