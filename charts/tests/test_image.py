@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -144,6 +145,11 @@ class Pod:
                 shutil.copy(library, place)
         (self.root / "etc/ssl/certs").mkdir(parents=True)
         shutil.copy("/etc/ssl/certs/ca-certificates.crt", self.root / "etc/ssl/certs")
+        # What every runtime of containers gives; a static program asks it for random bytes.
+        (self.root / "dev").mkdir()
+        for name, minor in (("null", 3), ("random", 8), ("urandom", 9)):
+            os.mknod(self.root / "dev" / name, stat.S_IFCHR, os.makedev(1, minor))
+            (self.root / "dev" / name).chmod(0o666)
         # What Kubernetes gives: the names of the cluster, all of them here.
         names = "h-hansa.city.svc h-hansa-data-0.h-hansa-data-planes.city.svc h-hansa-data-0.city.svc localhost"
         (self.root / "etc/hosts").write_text(f"127.0.0.1 {names}\n")
