@@ -49,6 +49,10 @@ need_test() {
     packages+=(openssh-server)
     wanted[openssh-server]='sshd (the SFTP server of the tests of files)'
   fi
+  if ! compgen -G '/usr/lib*/faketime/libfaketimeMT.so.1' >/dev/null && ! compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null; then
+    packages+=(libfaketime)
+    wanted[libfaketime]='libfaketime (a clock that the fault tests set)'
+  fi
   need ssh-keygen openssh-client 'makes the keys of that server'
   need go golang-go 'builds the S3-compatible store, the policy evaluator and Helm, which tests use'
   need_python

@@ -469,7 +469,11 @@ impl Plane {
             flow.publish(stopped);
             self.deliveries.notify_one();
             tracing::info!(flow = flow.terms.id, %state, "data has stopped");
-            self.write(vec![change]).await?;
+            if let Err(problem) = self.write(vec![change]).await {
+                // Data stays where it is, but the signal is not taken: it is kept before it is answered, also when it comes again.
+                flow.publish(Live { run: None, ..(*live).clone() });
+                return Err(problem);
+            }
         }
         Ok(Answer { status: status(flow, state, None), accepted: false })
     }

@@ -327,10 +327,13 @@ impl Plane {
     /// Writes changes to the store.
     ///
     /// # Errors
-    /// 500; nothing is kept then.
+    /// 507 when there is no room, else 500; nothing is kept then.
     pub(crate) async fn write(&self, changes: Vec<Result<Change, StoreError>>) -> Result<(), Problem> {
         let changes: Result<Vec<Change>, StoreError> = changes.into_iter().collect();
         let changes = changes.map_err(|error| Problem::internal(&error))?;
-        self.store.write(changes).await.map_err(|error| Problem::internal(&error))
+        self.store.write(changes).await.map_err(|error| match error.is_for_lack_of_room() {
+            true => Problem::no_room(&error),
+            false => Problem::internal(&error),
+        })
     }
 }

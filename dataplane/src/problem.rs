@@ -94,8 +94,13 @@ impl Problem {
         if !matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
             return Self::internal(error);
         }
+        Self::no_room(error)
+    }
+
+    /// 507: the disk is full.
+    pub fn no_room(error: &dyn fmt::Display) -> Self {
         tracing::error!(%error, "there is no room to write");
-        let detail = "there is no room for this at the receiver";
+        let detail = "there is no room to keep this";
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "no_room", Fault::Operator, detail)
     }
 

@@ -33,12 +33,28 @@ const BATCH: usize = 256;
 
 /// The store failed. The operator is at fault as a rule: no room, no rights, another process.
 #[derive(Debug, Clone, Error)]
-#[error("the store failed: {0}")]
-pub struct StoreError(String);
+#[error("the store failed: {text}")]
+pub struct StoreError {
+    text: String,
+    no_room: bool,
+}
 
 impl StoreError {
     pub(crate) fn new(error: impl std::fmt::Display) -> Self {
-        Self(error.to_string())
+        Self { text: error.to_string(), no_room: false }
+    }
+
+    fn of(error: impl Into<redb::Error>) -> Self {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let error = error.into();
+        let full = |error: &std::io::Error| matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
+        let no_room = matches!(&error, redb::Error::Io(error) if full(error));
+        Self { text: error.to_string(), no_room }
+    }
+
+    /// Whether there was no room to write.
+    pub(crate) fn is_for_lack_of_room(&self) -> bool {
+        self.no_room
     }
 }
 
@@ -174,7 +190,7 @@ impl Store {
     /// # Errors
     /// As for [`Store::write`].
     pub(crate) fn submit(&self, changes: Vec<Change>) -> impl Future<Output = Result<(), StoreError>> + use<> {
-        let ended = || StoreError("the writer has ended".to_owned());
+        let ended = || StoreError::new("the writer has ended");
         let (done, answer) = oneshot::channel();
         let sent = self.jobs.send(Job { changes, done });
         async move {
@@ -216,11 +232,11 @@ impl Store {
         most: usize,
     ) -> Result<Vec<(String, T)>, StoreError> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let read = database.as_ref().ok_or_else(closed)?.begin_read().map_err(StoreError::new)?;
-        let table = read.open_table(kind.table()).map_err(StoreError::new)?;
+        let read = database.as_ref().ok_or_else(closed)?.begin_read().map_err(StoreError::of)?;
+        let table = read.open_table(kind.table()).map_err(StoreError::of)?;
         let mut found = Vec::new();
-        for entry in table.range(from..).map_err(StoreError::new)? {
-            let (key, value) = entry.map_err(StoreError::new)?;
+        for entry in table.range(from..).map_err(StoreError::of)? {
+            let (key, value) = entry.map_err(StoreError::of)?;
             if found.len() >= most || !key.value().starts_with(prefix) {
                 break;
             }
@@ -252,11 +268,11 @@ fn open_file(path: &Path) -> Result<Database, StoreError> {
     Database::builder()
         .set_cache_size(CACHE_BYTES)
         .create(path)
-        .map_err(|error| StoreError(format!("cannot open `{}`: {error}", path.display())))
+        .map_err(|error| StoreError::new(format!("cannot open `{}`: {error}", path.display())))
 }
 
 fn closed() -> StoreError {
-    StoreError("it could not be opened anew after a failure".to_owned())
+    StoreError::new("it could not be opened anew after a failure")
 }
 
 fn serve(database: &Opened, path: &Path, waiting: &Receiver<Job>) {
@@ -299,19 +315,19 @@ fn reopen(opened: &Opened, path: &Path) -> Result<(), StoreError> {
 }
 
 fn write(database: &Database, changes: &[&Change]) -> Result<(), StoreError> {
-    let transaction = database.begin_write().map_err(StoreError::new)?;
+    let transaction = database.begin_write().map_err(StoreError::of)?;
     // Without changes: all tables are made, so that reading need not care.
     let touched = |kind: &Kind| changes.is_empty() || changes.iter().any(|change| change.kind == *kind);
     for kind in Kind::ALL.into_iter().filter(touched) {
-        let mut table = transaction.open_table(kind.table()).map_err(StoreError::new)?;
+        let mut table = transaction.open_table(kind.table()).map_err(StoreError::of)?;
         for change in changes.iter().filter(|change| change.kind == kind) {
             match &change.value {
-                Some(value) => table.insert(change.key.as_str(), value.as_ref()).map_err(StoreError::new)?,
-                None => table.remove(change.key.as_str()).map_err(StoreError::new)?,
+                Some(value) => table.insert(change.key.as_str(), value.as_ref()).map_err(StoreError::of)?,
+                None => table.remove(change.key.as_str()).map_err(StoreError::of)?,
             };
         }
     }
-    transaction.commit().map_err(StoreError::new)
+    transaction.commit().map_err(StoreError::of)
 }
 
 #[cfg(test)]

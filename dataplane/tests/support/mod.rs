@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod parts;
+pub mod program;
 pub mod scripted;
 pub mod tokens;
 
@@ -67,6 +68,11 @@ impl Played {
 
     /// A server whose answer depends on the body too.
     pub fn reading(answer: impl Fn(&HttpRequest, &[u8]) -> HttpResponse + Send + Sync + 'static) -> Self {
+        Self::reading_at(0, answer)
+    }
+
+    /// The same on a port that it has had before.
+    pub fn reading_at(port: u16, answer: impl Fn(&HttpRequest, &[u8]) -> HttpResponse + Send + Sync + 'static) -> Self {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let answer: Answer = Arc::new(answer);
         let state = (Arc::clone(&seen), answer);
@@ -87,7 +93,7 @@ impl Played {
                 }),
             )
         });
-        let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+        let server = server.workers(1).disable_signals().bind(("127.0.0.1", port)).unwrap();
         let url = format!("http://{}", server.addrs()[0]);
         let server = server.run();
         let handle = server.handle();
