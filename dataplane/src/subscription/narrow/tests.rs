@@ -51,6 +51,13 @@ fn a_subscription_is_narrowed_to_what_is_admitted() {
 }
 
 #[test]
+fn a_pattern_that_every_id_fits_widens_nothing() {
+    let all = json!({"type": "Air", "idPattern": ".*"});
+    let narrowed = try_narrow(with("entities", json!([all]))).unwrap();
+    assert_eq!(narrowed.body["entities"][0], json!({"type": "Air", "idPattern": "^(urn:ngsi-ld:Air:open:.*)$"}));
+}
+
+#[test]
 fn periodic_ones_watch_nothing() {
     let narrowed = try_narrow(json!({"type": "Subscription", "timeInterval": 60,
         "notification": {"attributes": ["no2"], "format": "keyValues"}}))
@@ -66,7 +73,7 @@ fn attempts_to_see_more_are_refused() {
         with("entities", json!([{"type": "Car"}])),
         with("entities", json!([{"type": "*"}])),
         with("entities", json!([{"type": "Air", "id": "urn:ngsi-ld:Air:closed:1"}])),
-        with("entities", json!([{"type": "Air", "idPattern": ".*"}])),
+        with("entities", json!([{"type": "Air", "idPattern": "urn:.*"}])),
         with("entities", json!([{"type": "Air", "idPattern": ".*", "id": "urn:ngsi-ld:Air:open:1"}])),
         with("entities", json!([{"idPattern": ".*"}])),
         with("entities", json!([])),
