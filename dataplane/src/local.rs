@@ -133,12 +133,13 @@ async fn fetch(
         tenant: None,
         drop_tenant: fetch.as_broker,
     };
-    let has_body = request.headers().contains_key(header::CONTENT_LENGTH)
-        || request.headers().contains_key(header::TRANSFER_ENCODING);
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.headers().contains_key(header::CONTENT_LENGTH)
+        && !request.headers().contains_key(header::TRANSFER_ENCODING);
     let mut answer = forwarder.send(request, Some(payload), &target, permitted.ticket()).await?;
     let refused = matches!(answer.status(), http::StatusCode::UNAUTHORIZED | http::StatusCode::FORBIDDEN);
     // EDC leaves the standard's member out, and wants its token without a scheme although it says `bearer`.
-    if refused && !raw && !address.standard_endpoint && !has_body {
+    if refused && !raw && !address.standard_endpoint && reads {
         target.authorization = authorization(address, true)?;
         answer = forwarder.send(request, None, &target, permitted.ticket()).await?;
         if answer.status().is_success() {

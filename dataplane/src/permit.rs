@@ -1,7 +1,7 @@
 //! Admission of one data request. Code that reaches a source takes a [`Permitted`] value, and only this module makes one.
 //!
-//! The phases of a request: find the flow, authenticate by the token, check the flow's state, check method, path and query,
-//! ask the agreement's rules, enter the run, spend a use where uses are counted. Nothing behind the data plane is touched
+//! The phases of a request: find the flow, authenticate by the token, check the flow's state, check method, path and query
+//! (of a write that something may be written at all; what it is follows when its body is read), ask the agreement's rules, enter the run, spend a use where uses are counted. Nothing behind the data plane is touched
 //! before the last one.
 
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use dps_signaling::{DataFlowState, Direction};
 
 use crate::clock::now_ms;
 use crate::fairness::Fairness;
-use crate::flow::{Connection, Flow, Live, NoEntry, Role, Ticket};
+use crate::flow::{Access, Connection, Flow, Live, NoEntry, Role, Ticket};
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
-use crate::proxy::ended_meanwhile;
+use crate::proxy::{ended_meanwhile, write};
 use crate::token;
 use crate::usage::{self, Limiter};
 
@@ -65,6 +65,12 @@ pub(crate) async fn pull(
     running(&live)?;
     let Some(plan) = &flow.terms.plan else { return Err(not_valid()) };
     let path = if asked.path.is_empty() { "/" } else { asked.path };
+    if write::writes(plan, request.method(), path) {
+        if plan.writing.is_none() {
+            return Err(Problem::method_not_allowed("GET", "this flow lets nothing be written"));
+        }
+        return enter(plane, flow, &live, Access::Write, request, plane.fairness.as_ref()).await;
+    }
     plan.admission.check(request.method().as_str(), path, asked.query).map_err(|refusal| {
         let problem = Problem::from(refusal);
         match header::HeaderValue::from_str(&plan.admission.methods.join(", ")) {
@@ -74,7 +80,7 @@ pub(crate) async fn pull(
             _ => problem,
         }
     })?;
-    enter(plane, flow, &live, request, plane.fairness.as_ref()).await
+    enter(plane, flow, &live, Access::Read, request, plane.fairness.as_ref()).await
 }
 
 /// Admits what a partner pushes to us.
@@ -90,7 +96,7 @@ pub(crate) async fn push(
     if live.state != DataFlowState::Prepared {
         running(&live)?;
     }
-    enter(plane, flow, &live, request, plane.fairness.as_ref()).await
+    enter(plane, flow, &live, Access::Read, request, plane.fairness.as_ref()).await
 }
 
 /// Admits a local reader of a partner's data.
@@ -104,7 +110,7 @@ pub(crate) async fn local(
 ) -> Result<Permitted<Arc<Flow>>, Problem> {
     let live = flow.live();
     running(&live)?;
-    enter(plane, flow, &live, request, None).await
+    enter(plane, flow, &live, Access::Read, request, None).await
 }
 
 /// Admits a partner to its subscriptions: no dataset is read and no use is spent, which is done for each notification.
@@ -115,7 +121,7 @@ pub(crate) fn subscriber(flow: Option<Arc<Flow>>, request: &HttpRequest) -> Resu
     let (flow, live) = authenticate(flow, request, Role::Provider, Direction::Pull)?;
     running(&live)?;
     if flow.needs.is_none() {
-        flow.judge(now_ms())?;
+        flow.judge(Access::Read, now_ms())?;
     }
     let ticket = take_place(&flow, &live, connection(request))?;
     Ok(Permitted { target: flow, ticket })
@@ -138,12 +144,13 @@ async fn enter(
     plane: &Arc<Plane>,
     flow: Arc<Flow>,
     live: &Live,
+    access: Access,
     request: &HttpRequest,
     fairness: Option<&Fairness>,
 ) -> Result<Permitted<Arc<Flow>>, Problem> {
     let metered = flow.needs.is_some();
     if !metered {
-        flow.judge(now_ms())?;
+        flow.judge(access, now_ms())?;
     }
     let mut ticket = take_place(&flow, live, connection(request))?;
     if let Some(limiter) = &flow.limiter {
@@ -155,7 +162,7 @@ async fn enter(
     }
     if metered {
         // Last, so that a request that is refused for another reason spends nothing.
-        usage::begin(plane, &flow, &ticket.ended()).await?;
+        usage::begin(plane, &flow, access, &ticket.ended()).await?;
     }
     Ok(Permitted { target: flow, ticket })
 }

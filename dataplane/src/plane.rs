@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use dps_signaling::{ControlPlaneRegistration, FlowRequest, SignalError};
-use ngsi_ld_filter::Filter;
+use ngsi_ld_filter::{Filter, Writer};
 use policy_plan::{EnforcementPlan, PlanError, verify};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -220,14 +220,19 @@ impl Plane {
         if role == Role::Provider && plan.source.is_none() {
             return Err(Problem::bad_request("plan_without_source", "the plan names no source"));
         }
+        let unusable = |fault: ngsi_ld_filter::Fault| Problem::bad_request(fault.code, fault.message);
+        let mut shown = None;
         if let Some(selection) = plan.selection.as_ref().filter(|_| role == Role::Provider) {
-            Filter::new(selection.clone()).map_err(|fault| Problem::bad_request(fault.code, fault.message))?;
+            shown = Some(Arc::new(Filter::new(selection.clone()).map_err(unusable)?));
             // Never passed by: what the selection hides would flow.
             let coarse = selection.time.as_ref().is_some_and(|time| time.resolution_seconds.is_some());
             if coarse && !matches!(plan.source, Some(policy_plan::Source::Http { .. })) {
                 let detail = "periods of time can be told from an NGSI-LD interface only, not from files";
                 return Err(Problem::bad_request("selection_not_supported", detail));
             }
+        }
+        if let Some(writing) = plan.writing.as_ref().filter(|_| role == Role::Provider) {
+            Writer::new(writing.what.clone(), shown).map_err(unusable)?;
         }
         Ok(Some((Some(id), plan)))
     }

@@ -121,6 +121,12 @@ impl Problem {
         self.0.code
     }
 
+    /// Says more.
+    pub fn with_detail(mut self, more: &str) -> Self {
+        self.0.detail = format!("{}; {more}", self.0.detail);
+        self
+    }
+
     /// Adds a response header.
     pub fn with_header(mut self, name: header::HeaderName, value: header::HeaderValue) -> Self {
         self.0.header = Some((name, value));
@@ -144,6 +150,7 @@ impl Problem {
             (_, "too_many_entities" | "page_too_large") => "TooManyResults",
             (404, "unknown_transfer" | "no_running_transfer") => "NonexistentTenant",
             (404, _) => "ResourceNotFound",
+            (409, "entity_exists") => "AlreadyExists",
             (400, "path_not_safe" | "query_not_safe") | (411 | 413 | 414 | 415, _) => "InvalidRequest",
             (400, _) => "BadRequestData",
             (500.., _) => "InternalError",
@@ -201,6 +208,7 @@ impl From<Refusal> for Problem {
             "method_not_admitted" => StatusCode::METHOD_NOT_ALLOWED,
             "path_not_safe" | "query_not_safe" | "body_not_readable" | "context_misplaced" => StatusCode::BAD_REQUEST,
             "content_type_not_admitted" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
             "request_too_long" => StatusCode::URI_TOO_LONG,
             _ => StatusCode::FORBIDDEN,
         };
@@ -254,6 +262,7 @@ mod tests {
             (404, "no_such_entity", "ResourceNotFound"),
             (404, "no_running_transfer", "NonexistentTenant"),
             (400, "body_not_readable", "BadRequestData"),
+            (409, "entity_exists", "AlreadyExists"),
             (400, "query_not_safe", "InvalidRequest"),
             (415, "content_type_not_admitted", "InvalidRequest"),
             (403, "context_not_admitted", "LdContextNotAvailable"),

@@ -12,7 +12,7 @@ use crate::inbox;
 use crate::permit::{self, Asked, Permitted};
 use crate::plane::Plane;
 use crate::problem::Problem;
-use crate::proxy::{Behind, Forwarder, Question, refuse_page, serve_selected};
+use crate::proxy::{Behind, Forwarder, Question, refuse_page, serve_selected, write};
 use crate::renewal;
 use crate::source::Source;
 use crate::subscription;
@@ -81,6 +81,13 @@ async fn read(
     let source = plane.source(permitted.target()).await?;
     match source.as_ref() {
         Source::Http(source) => {
+            let flow = permitted.target();
+            if flow.terms.plan.as_ref().is_some_and(|plan| write::writes(plan, request.method(), asked.path)) {
+                let writer =
+                    flow.writer()?.ok_or_else(|| Problem::internal(&"a write was permitted without a plan for it"))?;
+                return write::serve(forwarder, &writer, source, request, payload, asked, permitted.into_ticket())
+                    .await;
+            }
             if let Some(filter) = permitted.target().filter()? {
                 let question = Question { request, path: asked.path, query: asked.query, payload };
                 return serve_selected(forwarder, &filter, source, question, permitted.into_ticket()).await;

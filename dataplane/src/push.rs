@@ -19,7 +19,7 @@ use policy_plan::{Admission, EnforcementPlan};
 use crate::client::{self, Outgoing};
 use crate::clock::now_ms;
 use crate::files::filtered;
-use crate::flow::{Flow, Run};
+use crate::flow::{Access, Flow, Run};
 use crate::outbox::Outbox;
 use crate::plane::Plane;
 use crate::problem::Problem;
@@ -54,7 +54,7 @@ pub(crate) async fn send_all(plane: &Arc<Plane>, flow: &Arc<Flow>, run: &Arc<Run
                 // The place in the run lets the watch see that data is moving.
                 let Ok(_ticket) = run.enter(None, None) else { return Err("the flow has ended".to_owned()) };
                 if flow.needs.is_none() {
-                    flow.judge(now_ms()).map_err(|problem| problem.to_string())?;
+                    flow.judge(Access::Read, now_ms()).map_err(|problem| problem.to_string())?;
                 }
                 match &filter {
                     Some(filter) => send_selected(plane, flow, run, source, filter).await,
@@ -241,6 +241,7 @@ mod tests {
                 }]),
             },
             selection: None,
+            writing: None,
             limits: Default::default(),
             max_token_seconds: 1,
         };

@@ -37,6 +37,7 @@ pub(crate) fn plan(config: &Config, request: &FlowRequest, now_ms: i64) -> Resul
         source: Some(dataset.source.clone()),
         admission: dataset.admission.clone(),
         selection: None,
+        writing: None,
         limits: Limits::default(),
         max_token_seconds: TOKEN_SECONDS,
     })

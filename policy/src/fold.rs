@@ -4,24 +4,25 @@ use policy_plan::{Expr, Residual, ResidualRule, Truth, Used};
 
 use crate::compile::{Compiled, CompiledRule, Node, What, time_operator};
 use crate::facts::Moments;
-use crate::model::{Atom, Kind, Scalar};
+use crate::model::{Atom, Kind, Rule, Scalar};
 use crate::rego::Verdict;
 use crate::vocabulary::Left;
 
-/// What is left of the rules that speak of the action.
+/// What is left of the rules that speak of the action and that `counts` lets count.
 pub(crate) fn residual(
     policy: &Compiled,
     verdict: &Verdict,
     settled: &[usize],
     at: Moments,
     is_proposal: bool,
+    counts: impl Fn(&Rule) -> bool,
 ) -> Residual {
     let rules = |kind| {
         verdict
             .about
             .iter()
             .filter_map(|number| policy.rules.get(*number))
-            .filter(|rule| rule.rule.kind == kind)
+            .filter(|rule| rule.rule.kind == kind && counts(&rule.rule))
             .map(|rule| ResidualRule {
                 id: rule.rule.id.clone(),
                 text: rule.rule.text(),

@@ -9,9 +9,9 @@ use serde_json::Value as Json;
 use crate::compile::{Compiled, compile};
 use crate::explain::Case;
 use crate::facts::{Moments, Operands};
-use crate::model::Scalar;
+use crate::model::{Kind, Rule, Scalar};
 use crate::rego::{Request, Verdict, evaluate};
-use crate::vocabulary::{Left, action_with_ancestors};
+use crate::vocabulary::{Left, action_with_ancestors, action_with_parts};
 use crate::{Decision, DutyTerm, Facts, PolicyError, Scope, duties, fold, parse};
 
 /// A policy before it is compiled.
@@ -209,8 +209,30 @@ impl Policy {
         let now = Moments { at_ms: facts.now_ms, agreed_at_ms: None };
         match self.judge(action, facts, now, false, &settled) {
             None => fold::closed(&self.compiled),
-            Some((_, verdict)) => fold::residual(&self.compiled, &verdict, &settled, now, false),
+            Some((_, verdict)) => fold::residual(&self.compiled, &verdict, &settled, now, false, |_| true),
         }
+    }
+
+    /// The same for an action that has to be permitted by its own name: a permission of a wider action, such as `use` for
+    /// `modify`, does not permit it, and a prohibition of something that is included in it forbids it, too.
+    #[must_use]
+    pub fn residual_by_name(&self, action: &str, facts: &Facts) -> Residual {
+        let settled = duties::settled(&self.compiled, facts, false);
+        let now = Moments { at_ms: facts.now_ms, agreed_at_ms: None };
+        let mut left = fold::closed(&self.compiled);
+        for (place, asked) in action_with_parts(action).into_iter().enumerate() {
+            let Some((_, verdict)) = self.judge(asked, facts, now, false, &settled) else {
+                return fold::closed(&self.compiled);
+            };
+            let named = |rule: &Rule| rule.actions.iter().any(|action| action == asked);
+            let speaks = |rule: &Rule| rule.kind == Kind::Prohibition || (place == 0 && named(rule));
+            let rules = fold::residual(&self.compiled, &verdict, &settled, now, false, speaks);
+            left.permissions.extend(rules.permissions);
+            let further = rules.prohibitions.into_iter().filter(|rule| !left.prohibitions.contains(rule));
+            let further: Vec<_> = further.collect();
+            left.prohibitions.extend(further);
+        }
+        left
     }
 
     fn judge(
@@ -249,7 +271,7 @@ impl Policy {
 
     /// The first moment to come at which the policy allows, if only the clock stands against it.
     fn opening(&self, verdict: &Verdict, facts: &Facts, now: Moments, settled: &[usize]) -> Option<i64> {
-        let residual = fold::residual(&self.compiled, verdict, settled, now, true);
+        let residual = fold::residual(&self.compiled, verdict, settled, now, true, |_| true);
         // Hours of the week come back for ever; with many constraints fewer of them are looked at.
         let mut steps = (400_000 / self.compiled.node_count.max(1)).clamp(64, 4_096);
         let mut next = residual.decide(now.at_ms, &facts.usage).next_boundary_ms;

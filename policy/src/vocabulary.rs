@@ -101,6 +101,14 @@ pub(crate) fn action_with_ancestors(name: &str) -> Vec<&str> {
     found
 }
 
+/// An action and all that is included in it, itself first.
+pub(crate) fn action_with_parts(name: &str) -> Vec<&str> {
+    let whole = action(name).unwrap_or(name);
+    let parts = ACTIONS.iter().map(|(known, _)| *known);
+    let parts = parts.filter(|known| *known != whole && action_with_ancestors(known).contains(&whole));
+    std::iter::once(whole).chain(parts).collect()
+}
+
 /// Whether a short name is a word of the ODRL vocabulary, or of the profile here, that policies use.
 pub(crate) fn is_term(name: &str) -> bool {
     const WORDS: [&str; 51] = [

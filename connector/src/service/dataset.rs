@@ -1,7 +1,7 @@
 //! What a row of `dataset` says beside its title: description, keywords, further DCAT members, distributions, source and
 //! admission. Kept as JSON, checked when an operator writes it.
 
-use policy_plan::{Admission, Limits, Selection, Source};
+use policy_plan::{Admission, Limits, NamedContext, Selection, Source, Writing};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
@@ -19,6 +19,9 @@ const MAX_ITEMS: usize = 100;
 const MAX_NAME_BYTES: usize = 512;
 /// Longest selection in JSON, in bytes; it travels within each plan.
 const MAX_SELECTION_BYTES: usize = 128 * 1024;
+
+/// Longest description of what may be written in JSON, in bytes; it travels within each plan, too.
+const MAX_WRITING_BYTES: usize = 32 * 1024;
 
 /// Paths of an NGSI-LD broker that are admitted when the operator names none: reading entities and what describes them.
 const NGSI_LD_PATHS: &[&str] = &[
@@ -72,6 +75,9 @@ pub(crate) struct DatasetBody {
     /// What of NGSI-LD entities a flow may show; everything when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<Selection>,
+    /// What a flow may write to an NGSI-LD broker, where the agreement permits it; nothing when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writing: Option<Writing>,
     /// How fast a flow may be used.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
@@ -133,7 +139,31 @@ impl DatasetBody {
         }
         check_source(&self.source)?;
         check_admission(&self.admission)?;
-        self.selection.as_ref().map_or(Ok(()), |selection| self.check_selection(selection))
+        self.selection.as_ref().map_or(Ok(()), |selection| self.check_selection(selection))?;
+        self.writing.as_ref().map_or(Ok(()), |writing| self.check_writing(writing))
+    }
+
+    fn check_writing(&self, writing: &Writing) -> ServiceResult<()> {
+        writing.check().map_err(|(member, why)| bad(&format!("writing.{member}"), why))?;
+        if serde_json::to_vec(writing).map_err(ServiceError::internal)?.len() > MAX_WRITING_BYTES {
+            return Err(bad("writing", format_args!("is longer than {MAX_WRITING_BYTES} bytes")));
+        }
+        if matches!(self.source, Source::Files { .. }) {
+            return Err(bad("writing", "needs an HTTP source with an NGSI-LD interface"));
+        }
+        let Some(selection) = &self.selection else { return Ok(()) };
+        if selection.veils() {
+            return Err(bad("writing", "cannot stand beside a `selection` that shows pseudonyms or coarse values"));
+        }
+        let other = |context: &&NamedContext| {
+            selection.contexts.iter().any(|shown| shown.url == context.url && shown.terms != context.terms)
+        };
+        match writing.contexts.iter().find(other) {
+            Some(context) => {
+                Err(bad("writing.contexts", format_args!("says something else of `{}` than `selection`", context.url)))
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_selection(&self, selection: &Selection) -> ServiceResult<()> {
@@ -372,6 +402,43 @@ mod tests {
         assert!(body(files.clone()).unwrap_err().contains("selection.time.resolutionSeconds"));
         files["source"] = http()["source"].clone();
         assert!(body(files).is_ok());
+    }
+
+    #[test]
+    fn what_may_be_written_fits_what_is_shown() {
+        let good = || {
+            let mut made = http();
+            made["writing"] = json!({"operations": ["create"], "types": ["https://m/Air"], "ids": ["urn:a:*"],
+                "attributes": [{"name": "https://m/no2"}]});
+            made
+        };
+        let made = body(good()).unwrap();
+        assert_eq!(DatasetBody::parse(&made.to_text().unwrap()).unwrap(), made);
+        let context = |iri: &str| json!([{"url": "https://c", "terms": {"a": iri}}]);
+        for (pointer, value, named) in [
+            ("/writing/operations", json!([]), "writing.operations"),
+            ("/writing/ids", Value::Null, "writing.ids"),
+            ("/writing/members", json!(["modifiedAt"]), "writing.members"),
+            ("/writing/attributes", json!([{"name": "no2"}]), "writing.attributes"),
+            ("/writing/ids", json!(vec!["urn:".to_owned() + &"x".repeat(2000); 20]), "`writing` is longer"),
+            ("/source", json!({"files": {"root": "open", "path": ""}}), "`writing` needs an HTTP source"),
+            ("/selection/pseudonymousIds", json!(true), "`writing` cannot stand beside"),
+            ("/selection/coordinateDecimals", json!(2), "`writing` cannot stand beside"),
+            ("/selection/time", json!({"resolutionSeconds": 900}), "`writing` cannot stand beside"),
+            ("/selection/attributes", json!([{"name": "https://m/no2", "pseudonym": true}]), "cannot stand beside"),
+        ] {
+            let mut changed = good();
+            let (parent, member) = pointer.rsplit_once('/').unwrap();
+            changed.pointer_mut(parent).unwrap()[member] = value;
+            let refusal = body(changed).unwrap_err();
+            assert!(refusal.contains(named), "{pointer}: {refusal}");
+        }
+        let mut two = good();
+        two["writing"]["contexts"] = context("https://m/a");
+        two["selection"]["contexts"] = context("https://m/a");
+        assert!(body(two.clone()).is_ok());
+        two["selection"]["contexts"] = context("https://m/b");
+        assert!(body(two).unwrap_err().contains("writing.contexts"));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 mod exchange_tests;
 mod facts;
 mod record;
+#[cfg(test)]
+mod writing_tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +29,9 @@ use crate::store::{catalog, declared_event, facts as rows, now_ms};
 
 /// The action that agreements are about (DSP 2025-1 knows only `use`).
 pub(crate) const USE: &str = "use";
+
+/// The action that permits writing. `use` includes it in the vocabulary, and is agreed for reading everywhere; so it has to be named.
+const MODIFY: &str = "modify";
 
 /// How long a policy that was read from the database is believed without asking again. A change through this replica
 /// shows at once; one through another replica after this time.
@@ -362,7 +367,7 @@ pub(crate) fn judge_by(
     let facts = known.facts(policy, asking);
     let mut decision = app.decisions.decide(policy, scope, &facts)?;
     if decision.allow {
-        let objections = objections(app, scope, asking, &facts, &decision);
+        let objections = objections(app, scope, USE, asking, &facts, &decision);
         if !objections.is_empty() {
             decision = Arc::new(Decision { allow: false, reasons: objections, ..Decision::clone(&decision) });
         }
@@ -376,23 +381,82 @@ pub(crate) fn judge_by(
 /// When the database fails.
 pub(crate) async fn residual(app: &App, policy: &Policy, asking: &Asking<'_>) -> ServiceResult<Residual> {
     let known = Known::read(app, app.store.reads(), [asking.put_to(policy)]).await?;
-    let facts = known.facts(policy, asking);
-    let decision = app.decisions.decide(policy, Scope::Request, &facts)?;
-    let closed = |(number, reason): (usize, Reason)| ResidualRule {
-        id: format!("site{number}"),
-        text: reason.sentence,
-        when: Expr::Known(Truth::False),
-    };
-    let objections = objections(app, Scope::Request, asking, &facts, &decision);
-    if objections.is_empty() {
-        return Ok(policy.residual(USE, &facts));
-    }
-    let permissions = objections.into_iter().enumerate().map(closed).collect();
-    Ok(Residual { permissions, ..Residual::default() })
+    residual_by(app, &known, policy, asking)
 }
 
-fn objections(app: &App, scope: Scope, asking: &Asking<'_>, facts: &Facts, decision: &Decision) -> Vec<Reason> {
-    app.site.objections(&SiteInput::new(scope, USE, asking.dataset, asking.agreement, facts, decision))
+/// What remains of it for a write: what remains for use, and of the rules that name `modify`, together.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn writing_residual(app: &App, policy: &Policy, asking: &Asking<'_>) -> ServiceResult<Residual> {
+    let known = Known::read(app, app.store.reads(), [asking.put_to(policy)]).await?;
+    let using = residual_by(app, &known, policy, asking)?;
+    let facts = known.facts(policy, asking);
+    let named = policy.residual_by_name(MODIFY, &facts);
+    let never = |text: &str| {
+        Ok(Residual { permissions: vec![closed(MODIFY.to_owned(), text.to_owned())], ..Residual::default() })
+    };
+    if named.permissions.is_empty() {
+        return never("writing needs a permission that names the action `modify`");
+    }
+    if !named.meters().is_subset(&using.meters()) {
+        // Uses are counted of the agreement as a whole, for which the control plane gives blocks by the rules for use.
+        return never("uses are not counted for `modify` alone: what counts them has to stand in the rules for `use`");
+    }
+    let decision = policy.decide(Scope::Request, MODIFY, &facts);
+    let objections = objections(app, Scope::Request, MODIFY, asking, &facts, &decision);
+    Ok(if objections.is_empty() { both(using, named) } else { closed_by(objections) })
+}
+
+/// What has to be allowed by both. Prohibitions of either count.
+fn both(using: Residual, named: Residual) -> Residual {
+    let pairs = named.permissions.iter().flat_map(|named| using.permissions.iter().map(move |using| (named, using)));
+    let permissions = pairs.map(|(named, using)| ResidualRule {
+        id: named.id.clone(),
+        text: if named.when == Expr::Known(Truth::True) { using.text.clone() } else { named.text.clone() },
+        when: if named.when == using.when {
+            named.when.clone()
+        } else {
+            Expr::And(vec![named.when.clone(), using.when.clone()])
+        },
+    });
+    let permissions = permissions.collect();
+    let mut prohibitions = named.prohibitions;
+    for rule in using.prohibitions {
+        if !prohibitions.contains(&rule) {
+            prohibitions.push(rule);
+        }
+    }
+    Residual { permissions, prohibitions, conflict: named.conflict }
+}
+
+fn residual_by(app: &App, known: &Known, policy: &Policy, asking: &Asking<'_>) -> ServiceResult<Residual> {
+    let facts = known.facts(policy, asking);
+    let decision = app.decisions.decide(policy, Scope::Request, &facts)?;
+    let objections = objections(app, Scope::Request, USE, asking, &facts, &decision);
+    Ok(if objections.is_empty() { policy.residual(USE, &facts) } else { closed_by(objections) })
+}
+
+fn closed_by(objections: Vec<Reason>) -> Residual {
+    let rules = objections.into_iter().enumerate();
+    let permissions = rules.map(|(number, reason)| closed(format!("site{number}"), reason.sentence)).collect();
+    Residual { permissions, ..Residual::default() }
+}
+
+/// A permission that never holds, and says why.
+fn closed(id: String, text: String) -> ResidualRule {
+    ResidualRule { id, text, when: Expr::Known(Truth::False) }
+}
+
+fn objections(
+    app: &App,
+    scope: Scope,
+    action: &str,
+    asking: &Asking<'_>,
+    facts: &Facts,
+    decision: &Decision,
+) -> Vec<Reason> {
+    app.site.objections(&SiteInput::new(scope, action, asking.dataset, asking.agreement, facts, decision))
 }
 
 /// A policy that does not compile, as an error.

@@ -77,12 +77,6 @@ pub(crate) fn selection() -> RefOr<Schema> {
         .property("pseudonym", switch("The values become pseudonyms of the agreement"))
         .property("timeless", switch("It does not change with time, so that `time` says nothing about it"))
         .required("name");
-    let terms = ObjectBuilder::new().description(Some("Terms and what they expand to"));
-    let context = ObjectBuilder::new()
-        .property("url", text("Its address"))
-        .property("terms", terms)
-        .required("url")
-        .required("terms");
     let area = ObjectBuilder::new()
         .description(Some("Where an entity must be"))
         .property("georel", text("`within`, `intersects` or `near`"))
@@ -123,7 +117,7 @@ pub(crate) fn selection() -> RefOr<Schema> {
         .property("members", texts("Members beside the values that pass, such as `observedAt` or `modifiedAt`"))
         .property(
             "contexts",
-            ArrayBuilder::new().items(context).description(Some("Contexts that answers may be written in")),
+            ArrayBuilder::new().items(context()).description(Some("Contexts that answers may be written in")),
         )
         .property("assumedContext", text("Address of the context of an answer that names none"))
         .property("coordinateDecimals", number("Decimals that coordinates keep"))
@@ -138,4 +132,48 @@ pub(crate) fn selection() -> RefOr<Schema> {
         .required("types")
         .required("attributes")
         .into()
+}
+
+/// Schema of [`policy_plan::Writing`].
+pub(crate) fn writing() -> RefOr<Schema> {
+    let number = |text: &str| ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer)).description(Some(text));
+    let attribute = ObjectBuilder::new()
+        .property("name", text("Expanded name"))
+        .property(
+            "subAttributes",
+            texts("Expanded names of attributes of this attribute that may be written; none when left out"),
+        )
+        .property(
+            "datasetIds",
+            texts("Instances that may be written by `datasetId`, `@none` among them; `@none` only when left out"),
+        )
+        .required("name");
+    ObjectBuilder::new()
+        .description(Some("What may be written to an NGSI-LD broker; whatever is not named is refused"))
+        .property(
+            "operations",
+            texts("Any of `create`, `append`, `patch`, `merge`, `upsert`, `delete` (of attributes) and `deleteEntity`"),
+        )
+        .property("types", texts("Expanded entity types; every type of an entity must be among them"))
+        .property("ids", texts("Patterns of entity ids, `*` for any characters; any id when left out"))
+        .property(
+            "attributes",
+            ArrayBuilder::new().items(attribute).description(Some("Attributes that may be written")),
+        )
+        .property("members", texts("Members beside the values that may be written, such as `observedAt` or `scope`"))
+        .property(
+            "contexts",
+            ArrayBuilder::new().items(context()).description(Some("Contexts that requests may be written in")),
+        )
+        .property("maxEntityBytes", number("Longest entity in bytes; 65536 when left out"))
+        .property("maxEntities", number("Most entities of one batch; 100 when left out"))
+        .required("operations")
+        .required("types")
+        .into()
+}
+
+/// A context and what it says.
+fn context() -> ObjectBuilder {
+    let terms = ObjectBuilder::new().description(Some("Terms and what they expand to"));
+    ObjectBuilder::new().property("url", text("Its address")).property("terms", terms).required("url").required("terms")
 }

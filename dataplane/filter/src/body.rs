@@ -14,18 +14,30 @@ const MAX_DEPTH: usize = 16;
 /// Most names in a list.
 pub(crate) const MAX_ITEMS: usize = 100;
 
-/// The object that the bytes are, where no member of any object comes twice: readers differ in which of the two they take.
+/// The object that the bytes are, see [`value`].
 ///
 /// # Errors
 /// `body_not_readable`.
 pub(crate) fn object(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    match value(bytes, MAX_DEPTH)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(not_readable("the body is no JSON object")),
+    }
+}
+
+/// The value that the bytes are, nested at most so deeply, where no member of any object comes twice: readers differ in which of
+/// the two they take.
+///
+/// # Errors
+/// `body_not_readable`.
+pub(crate) fn value(bytes: &[u8], depth: usize) -> Result<Value, Refusal> {
     let once = |bytes| -> serde_json::Result<()> {
         let mut reader = serde_json::Deserializer::from_slice(bytes);
-        reader.deserialize_any(Once(MAX_DEPTH))?;
+        reader.deserialize_any(Once(depth))?;
         reader.end()
     };
     let read = once(bytes).and_then(|()| serde_json::from_slice(bytes));
-    read.map_err(|error| not_readable(&format!("the body is no JSON object that is read in one way only: {error}")))
+    read.map_err(|error| not_readable(&format!("the body is no JSON that is read in one way only: {error}")))
 }
 
 /// Visits a value whose objects have no member twice and that is nested at most so deeply.

@@ -1,6 +1,6 @@
 //! What the selection of an agreement leaves of NGSI-LD: of answers, rewritten as a stream ([`Stream`]), and of requests,
 //! checked and rewritten before they reach a broker ([`Filter::request`], [`Filter::query`]), or answered by what the selection
-//! says ([`Filter::told`]).
+//! says ([`Filter::told`]). What an agreement lets be written is checked and written anew by [`Writer`].
 //!
 //! Rules hold expanded names. Each answer is read with the context that it names, and only contexts that the selection
 //! lists are known; nothing is fetched. What cannot be classified is removed or ends the answer, it never passes.
@@ -25,6 +25,7 @@ mod search;
 mod stream;
 mod table;
 mod value;
+mod write;
 
 pub use discovery::Told;
 pub use head::{context_link, contexts};
@@ -33,6 +34,7 @@ pub use query::{MAX_QUERY_BODY, Posted};
 pub use request::{Asked, Paged, Upstream};
 pub use rules::Filter;
 pub use stream::{Answer, Representation, Shape, Stream, Summary};
+pub use write::{Failure, Outcome, Step, WriteAsked, WritePlanned, Writer, Written};
 
 /// Why an answer ends: a machine code and a sentence. The sentence holds nothing of the answer's content but names.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

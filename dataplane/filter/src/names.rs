@@ -149,6 +149,15 @@ impl Names {
         names
     }
 
+    /// Several contexts one after the other, for expanding only.
+    pub(crate) fn joined<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
+        let mut terms = BTreeMap::new();
+        for part in parts {
+            terms.extend(part.terms.iter().map(|(term, iri)| (term.clone(), iri.clone())));
+        }
+        Self { terms, known: HashMap::new(), short: Spellings::default() }
+    }
+
     /// The expanded form of a name.
     pub(crate) fn expand(&self, name: &str) -> String {
         if let Some((_, iri)) = CORE_ELSEWHERE.iter().find(|(term, _)| *term == name) {
@@ -170,6 +179,11 @@ impl Names {
             },
             None => format!("{DEFAULT}{name}"),
         }
+    }
+
+    /// Whether a term is one of the core context, which no other context can give another meaning.
+    pub(crate) fn is_core_term(term: &str) -> bool {
+        CORE_TERMS.contains(&term) || CORE_ELSEWHERE.iter().any(|(known, _)| *known == term)
     }
 
     /// A short spelling of a whole name, of letters, digits, `_` and `-`; `None` when there is none.

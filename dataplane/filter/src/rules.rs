@@ -283,7 +283,7 @@ fn spoken_of(selection: &Selection) -> Result<Vec<String>, String> {
 }
 
 /// Whether the pattern covers the text; `*` stands for any bytes.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let mut parts = pattern.split(|byte| *byte == b'*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
     let mut last: Option<&[u8]> = None;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use dps_signaling::{DataAddress, DataFlowState, Delivery, Direction};
-use ngsi_ld_filter::Filter;
-use policy_plan::{EnforcementPlan, Used};
+use ngsi_ld_filter::{Filter, Writer};
+use policy_plan::{EnforcementPlan, Residual, Used};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use record::{FlowRecord, moves};
@@ -38,6 +38,15 @@ pub(crate) enum Role {
     Consumer,
     /// We serve or send.
     Provider,
+}
+
+/// What a request does with the data behind a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It reads.
+    Read,
+    /// It writes.
+    Write,
 }
 
 /// What does not change in the life of a flow.
@@ -144,6 +153,8 @@ pub(crate) struct Flow {
     source: OnceLock<Arc<Source>>,
     /// The plan's selection, once it was made ready.
     filter: OnceLock<Arc<Filter>>,
+    /// What may be written, once it was made ready.
+    writer: OnceLock<Arc<Writer>>,
 }
 
 impl Flow {
@@ -163,6 +174,7 @@ impl Flow {
             renewing: AtomicBool::new(false),
             source: OnceLock::new(),
             filter: OnceLock::new(),
+            writer: OnceLock::new(),
         }
     }
 
@@ -236,23 +248,48 @@ impl Flow {
         self.limiter.as_ref().into_iter().chain(of_partner).filter(|limiter| limiter.is_paced())
     }
 
-    /// Asks the agreement's rules, for a flow whose use is not metered. A positive answer is remembered until the next moment
-    /// at which it could change.
+    /// What may be written, made ready at the first use; `None` when the plan lets nothing be written.
+    ///
+    /// # Errors
+    /// 500 when it cannot be used; that was checked when the flow came.
+    pub(crate) fn writer(&self) -> Result<Option<Arc<Writer>>, Problem> {
+        let Some(writing) = self.terms.plan.as_ref().and_then(|plan| plan.writing.as_ref()) else { return Ok(None) };
+        if let Some(writer) = self.writer.get() {
+            return Ok(Some(Arc::clone(writer)));
+        }
+        let writer = Writer::new(writing.what.clone(), self.filter()?).map_err(|fault| Problem::internal(&fault))?;
+        Ok(Some(Arc::clone(self.writer.get_or_init(|| Arc::new(writer)))))
+    }
+
+    /// The agreement's rules for reading or writing; `None` where there are none, or nothing may be written.
+    pub(crate) fn rules(&self, access: Access) -> Option<&Residual> {
+        let plan = self.terms.plan.as_ref()?;
+        match access {
+            Access::Read => Some(&plan.rules),
+            Access::Write => plan.writing.as_ref().map(|writing| &writing.rules),
+        }
+    }
+
+    /// Asks the agreement's rules, for a flow whose use is not metered. A positive answer for reading is remembered until the
+    /// next moment at which it could change.
     ///
     /// # Errors
     /// The refusal with rule and fact.
-    pub(crate) fn judge(&self, now_ms: i64) -> Result<(), Problem> {
-        let Some(plan) = &self.terms.plan else { return Ok(()) };
+    pub(crate) fn judge(&self, access: Access, now_ms: i64) -> Result<(), Problem> {
         let until = self.allowed_until_ms.load(Ordering::Acquire);
-        if now_ms < until && now_ms >= self.allowed_from_ms.load(Ordering::Relaxed) {
+        let remembered = now_ms < until && now_ms >= self.allowed_from_ms.load(Ordering::Relaxed);
+        if access == Access::Read && remembered {
             return Ok(());
         }
-        let decision = plan.rules.decide(now_ms, &Used::default());
+        let Some(rules) = self.rules(access) else { return Ok(()) };
+        let decision = rules.decide(now_ms, &Used::default());
         if !decision.allow {
             return Err(Problem::from(decision.refusal()));
         }
-        self.allowed_from_ms.store(now_ms, Ordering::Relaxed);
-        self.allowed_until_ms.store(decision.next_boundary_ms.unwrap_or(i64::MAX), Ordering::Release);
+        if access == Access::Read {
+            self.allowed_from_ms.store(now_ms, Ordering::Relaxed);
+            self.allowed_until_ms.store(decision.next_boundary_ms.unwrap_or(i64::MAX), Ordering::Release);
+        }
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::clock::now_ms;
 use crate::files::FileSource;
-use crate::flow::{Flow, Run};
+use crate::flow::{Access, Flow, Run};
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::store::{Change, Kind, StoreError};
@@ -78,7 +78,7 @@ impl Outbox<'_> {
         let Ok(_ticket) = self.run.enter(None, None) else { return Err(Stop::Later("the flow has ended".to_owned())) };
         let refused = |problem: Problem| Stop::Later(problem.to_string());
         if self.flow.needs.is_none() {
-            self.flow.judge(now_ms()).map_err(refused)?;
+            self.flow.judge(Access::Read, now_ms()).map_err(refused)?;
         }
         usage::begin_own(self.plane, self.flow, &self.run.ended()).await.map_err(refused)?;
         self.deliver(path).await?;

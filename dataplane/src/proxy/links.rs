@@ -63,6 +63,11 @@ impl Rewrite {
         (!links.is_empty()).then(|| links.join(", "))
     }
 
+    /// The flow's address of a path below the source's base; the path begins with a slash.
+    pub(crate) fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.public)
+    }
+
     /// Rewrites the value of a `Location` header; `None` when it leads into the source but outside its base.
     pub(crate) fn location(&self, value: &str) -> Option<String> {
         self.target(value, false)

@@ -7,6 +7,7 @@ mod page;
 mod pages;
 mod pump;
 mod selected;
+pub(crate) mod write;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -26,9 +26,9 @@ use crate::problem::{Fault, Problem};
 use crate::source::HttpSource;
 
 /// What else of a request reaches the source: tracing.
-const PASSED: [&str; 5] = ["traceparent", "tracestate", "user-agent", "x-correlation-id", "x-request-id"];
+pub(super) const PASSED: [&str; 5] = ["traceparent", "tracestate", "user-agent", "x-correlation-id", "x-request-id"];
 /// What a query may hold without encoding.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What is asked of a source under a selection.
 pub(crate) struct Question<'a> {
@@ -265,7 +265,7 @@ fn partial() -> Problem {
     Problem::new(StatusCode::BAD_GATEWAY, "answer_partial", Fault::Source, detail)
 }
 
-fn refused(refusal: policy_plan::Refusal) -> Problem {
+pub(super) fn refused(refusal: policy_plan::Refusal) -> Problem {
     match refusal.code {
         "no_such_entity" => no_such_entity(),
         "method_not_admitted" => Problem::method_not_allowed("GET", refusal.message),
@@ -275,7 +275,7 @@ fn refused(refusal: policy_plan::Refusal) -> Problem {
 }
 
 /// The same for an entity that is not there and one that is not shown.
-fn no_such_entity() -> Problem {
+pub(super) fn no_such_entity() -> Problem {
     Problem::not_found("no_such_entity", "there is no such entity")
 }
 
@@ -283,7 +283,7 @@ fn not_understood(detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_GATEWAY, "answer_not_understood", Fault::Source, detail)
 }
 
-fn joined(request: &HttpRequest, name: &header::HeaderName) -> Result<Option<String>, Problem> {
+pub(super) fn joined(request: &HttpRequest, name: &header::HeaderName) -> Result<Option<String>, Problem> {
     let values: Result<Vec<&str>, _> = request.headers().get_all(name).map(header::HeaderValue::to_str).collect();
     let values = values.map_err(|_| {
         Problem::bad_request("header_not_readable", format!("the header `{name}` holds what no header should hold"))

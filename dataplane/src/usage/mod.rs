@@ -29,7 +29,7 @@ pub(crate) use needs::Needs;
 use account::{Bytes, Step};
 
 use crate::clock::now_ms;
-use crate::flow::Flow;
+use crate::flow::{Access, Flow};
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::proxy::ended_meanwhile;
@@ -69,9 +69,9 @@ struct Metered<'a> {
 }
 
 impl Metered<'_> {
-    fn of<'a>(plane: &Plane, flow: &'a Flow) -> Option<Metered<'a>> {
+    fn of<'a>(plane: &Plane, flow: &'a Flow, access: Access) -> Option<Metered<'a>> {
         let needs = flow.needs?;
-        let rules = &flow.terms.plan.as_ref()?.rules;
+        let rules = flow.rules(access)?;
         let terms = &flow.terms;
         let account = flow.account(|| plane.accounts.of(terms.control_plane.as_deref(), &terms.agreement_id));
         Some(Metered { account, needs, rules })
@@ -82,8 +82,13 @@ impl Metered<'_> {
 ///
 /// # Errors
 /// 403 with rule and fact when the agreement refuses, also because it is used up; 503 when the control plane cannot be asked.
-pub(crate) async fn begin(plane: &Arc<Plane>, flow: &Arc<Flow>, ended: &CancellationToken) -> Result<(), Problem> {
-    let Some(metered) = Metered::of(plane, flow) else { return flow.judge(now_ms()) };
+pub(crate) async fn begin(
+    plane: &Arc<Plane>,
+    flow: &Arc<Flow>,
+    access: Access,
+    ended: &CancellationToken,
+) -> Result<(), Problem> {
+    let Some(metered) = Metered::of(plane, flow, access) else { return flow.judge(access, now_ms()) };
     let mut waiting = None;
     let mut questions = 0;
     let deadline = Instant::now() + PATIENCE;
@@ -122,7 +127,7 @@ pub(crate) async fn begin_own(plane: &Arc<Plane>, flow: &Arc<Flow>, ended: &Canc
     if let Some(limiter) = &flow.limiter {
         limiter.wait_for_request().await;
     }
-    begin(plane, flow, ended).await
+    begin(plane, flow, Access::Read, ended).await
 }
 
 /// Spends the bytes of a piece of a body before it is sent.
@@ -130,7 +135,8 @@ pub(crate) async fn begin_own(plane: &Arc<Plane>, flow: &Arc<Flow>, ended: &Canc
 /// # Errors
 /// As [`begin`].
 async fn spend_bytes(plane: &Arc<Plane>, flow: &Arc<Flow>, bytes: u64) -> Result<(), Problem> {
-    let Some(metered) = Metered::of(plane, flow).filter(|metered| metered.needs.volume && bytes > 0) else {
+    let Some(metered) = Metered::of(plane, flow, Access::Read).filter(|metered| metered.needs.volume && bytes > 0)
+    else {
         return Ok(());
     };
     loop {
@@ -157,7 +163,7 @@ async fn spend_bytes(plane: &Arc<Plane>, flow: &Arc<Flow>, bytes: u64) -> Result
 /// # Errors
 /// As [`begin`].
 pub(crate) fn go_on(plane: &Arc<Plane>, flow: &Arc<Flow>, now_ms: i64) -> Result<(), Problem> {
-    let Some(metered) = Metered::of(plane, flow) else { return flow.judge(now_ms) };
+    let Some(metered) = Metered::of(plane, flow, Access::Read) else { return flow.judge(Access::Read, now_ms) };
     let looked = metered.account.look(metered.rules, metered.needs, now_ms);
     if let Some(lacks) = looked.lacks {
         ask::ask(plane, flow, &metered.account, lacks);

@@ -317,6 +317,7 @@ impl World {
                 query: None,
             },
             selection: None,
+            writing: None,
             limits: Default::default(),
             max_token_seconds: 600,
         }

@@ -23,6 +23,7 @@ mod selection;
 mod text;
 mod usage;
 mod window;
+mod writing;
 
 pub use admission::{Admission, MAX_PATH_BYTES, MAX_QUERY_BYTES, QueryRule, is_query, path_segments, query_pairs};
 pub use calendar::{WEEK_SECONDS, Weekly};
@@ -38,6 +39,7 @@ pub use selection::{AttributeRule, Member, NamedContext, PseudonymKey, Selection
 pub use text::instant_text;
 pub use usage::{Meter, Used};
 pub use window::{Stretch, Window};
+pub use writing::{Operation, WritableAttribute, Writing, WritingPlan};
 
 /// Why a request is refused: a machine code, a sentence, and, when a policy decided, the rule and the fact.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

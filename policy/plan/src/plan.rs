@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Admission, Limits, Residual, Selection};
+use crate::{Admission, Limits, Residual, Selection, WritingPlan};
 
 /// What one data flow is allowed to do.
 ///
@@ -28,11 +28,14 @@ pub struct EnforcementPlan {
     /// Where the data comes from; only on the provider's side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// Which requests the flow admits.
+    /// Which requests the flow admits; writes to an NGSI-LD broker are a matter of `writing` alone.
     pub admission: Admission,
     /// What of NGSI-LD entities the flow may show. `None` shows them as the source gives them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<Selection>,
+    /// What the flow may write. `None` lets nothing be written to an NGSI-LD broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writing: Option<WritingPlan>,
     /// How fast the flow may be used.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,

@@ -17,7 +17,7 @@ const MAX_TERMS: usize = 20_000;
 /// Longest name, pattern or address, in bytes.
 const MAX_NAME_BYTES: usize = 2048;
 /// Limits of the longest entity, in bytes.
-const ENTITY_BYTES: std::ops::RangeInclusive<u32> = 1024..=64 * 1024 * 1024;
+pub(crate) const ENTITY_BYTES: std::ops::RangeInclusive<u32> = 1024..=64 * 1024 * 1024;
 /// Most decimals of a coordinate; seven are about a centimetre.
 const MAX_DECIMALS: u8 = 15;
 
@@ -188,6 +188,13 @@ impl Selection {
             || self.personal.as_ref().is_some_and(|personal| personal.mode == PersonalMode::Pseudonymise)
     }
 
+    /// Whether values or ids are shown in another form than the source has them in, so that what is shown cannot be written back.
+    #[must_use]
+    pub fn veils(&self) -> bool {
+        let coarse = self.time.as_ref().is_some_and(|time| time.resolution_seconds.is_some());
+        self.needs_key() || self.coordinate_decimals.is_some() || coarse
+    }
+
     /// The first member that is not as it must be, with the reason. The key is not looked at.
     ///
     /// # Errors
@@ -245,22 +252,28 @@ impl Selection {
     }
 
     fn check_contexts(&self) -> Result<(), (&'static str, String)> {
-        iris("contexts.url", self.contexts.iter().map(|context| &context.url))?;
-        for context in &self.contexts {
-            if context.terms.len() > MAX_TERMS {
-                return Err(("contexts.terms", format!("has more than {MAX_TERMS} terms")));
-            }
-            for (term, iri) in &context.terms {
-                if term.is_empty() || term.len() > MAX_NAME_BYTES || term.contains(['@', ':']) || !is_iri(iri) {
-                    return Err(("contexts.terms", format!("holds `{term}`, which is no plain term with its IRI")));
-                }
-            }
-        }
+        check_contexts(&self.contexts)?;
         match &self.assumed_context {
             Some(url) if !is_iri(url) => Err(("assumedContext", "must be an address".to_owned())),
             _ => Ok(()),
         }
     }
+}
+
+/// Checks contexts under the member `contexts`.
+pub(crate) fn check_contexts(contexts: &[NamedContext]) -> Result<(), (&'static str, String)> {
+    iris("contexts.url", contexts.iter().map(|context| &context.url))?;
+    for context in contexts {
+        if context.terms.len() > MAX_TERMS {
+            return Err(("contexts.terms", format!("has more than {MAX_TERMS} terms")));
+        }
+        for (term, iri) in &context.terms {
+            if term.is_empty() || term.len() > MAX_NAME_BYTES || term.contains(['@', ':']) || !is_iri(iri) {
+                return Err(("contexts.terms", format!("holds `{term}`, which is no plain term with its IRI")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A name that is whole: with a scheme, and without what query languages use to separate names.
@@ -274,7 +287,7 @@ pub(crate) fn is_iri(text: &str) -> bool {
         && !text.chars().any(char::is_control)
 }
 
-fn iris<'a>(
+pub(crate) fn iris<'a>(
     member: &'static str,
     list: impl ExactSizeIterator<Item = &'a String>,
 ) -> Result<(), (&'static str, String)> {
@@ -294,7 +307,7 @@ fn iris<'a>(
     Ok(())
 }
 
-fn names<'a>(
+pub(crate) fn names<'a>(
     member: &'static str,
     list: impl ExactSizeIterator<Item = &'a String>,
 ) -> Result<(), (&'static str, String)> {

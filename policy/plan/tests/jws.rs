@@ -35,6 +35,7 @@ fn plan() -> EnforcementPlan {
             query: Some(vec![QueryRule { name: "type".into(), values: Some(vec!["A".into()]), required: true }]),
         },
         selection: None,
+        writing: None,
         limits: Default::default(),
         max_token_seconds: 600,
     }

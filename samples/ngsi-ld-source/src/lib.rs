@@ -1,7 +1,7 @@
 //! A small NGSI-LD source with synthetic city data, for demos and tests.
 //!
 //! It serves the reading half of GS CIM 009 (entities, temporal entities, types, attributes) from files held in
-//! memory. It takes batches of entities (upsert, delete) and notifies of changes to those who subscribe. It is honest about
+//! memory, lets entities be written there, and notifies of changes to those who subscribe. It is honest about
 //! what it is not: no broker. It stores nothing beyond its end, it never fetches a context, and names are
 //! compared as they are written, without JSON-LD expansion. A parameter of the standard that it does not serve is
 //! refused, never ignored.
@@ -24,3 +24,4 @@ pub mod serve;
 pub mod source;
 pub mod store;
 pub mod subscription;
+pub mod write;

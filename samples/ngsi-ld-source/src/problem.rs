@@ -13,6 +13,8 @@ pub enum ProblemKind {
     LdContextNotAvailable,
     /// The entity, type or attribute does not exist.
     ResourceNotFound,
+    /// There is an entity of this id.
+    AlreadyExists,
     /// The tenant does not exist.
     NonexistentTenant,
     /// The operation is part of NGSI-LD, but not of this test source.
@@ -36,6 +38,7 @@ impl ProblemKind {
             Self::Unauthorized => 401,
             Self::ResourceNotFound | Self::NonexistentTenant => 404,
             Self::MethodNotAllowed => 405,
+            Self::AlreadyExists => 409,
             Self::NotAcceptable => 406,
             Self::UnsupportedMediaType => 415,
             Self::OperationNotSupported => 422,
@@ -51,6 +54,7 @@ impl ProblemKind {
             Self::InvalidRequest => "https://uri.etsi.org/ngsi-ld/errors/InvalidRequest",
             Self::LdContextNotAvailable => "https://uri.etsi.org/ngsi-ld/errors/LdContextNotAvailable",
             Self::ResourceNotFound => "https://uri.etsi.org/ngsi-ld/errors/ResourceNotFound",
+            Self::AlreadyExists => "https://uri.etsi.org/ngsi-ld/errors/AlreadyExists",
             Self::NonexistentTenant => "https://uri.etsi.org/ngsi-ld/errors/NonexistentTenant",
             Self::OperationNotSupported => "https://uri.etsi.org/ngsi-ld/errors/OperationNotSupported",
             Self::Unauthorized | Self::MethodNotAllowed | Self::NotAcceptable | Self::UnsupportedMediaType => {
@@ -65,6 +69,7 @@ impl ProblemKind {
             Self::InvalidRequest => "the request has a parameter that this operation does not know",
             Self::LdContextNotAvailable => "the context is not available",
             Self::ResourceNotFound => "the resource does not exist",
+            Self::AlreadyExists => "there is an entity of this id",
             Self::NonexistentTenant => "the tenant does not exist",
             Self::OperationNotSupported => "this test source does not support the operation",
             Self::Unauthorized => "the request is not authorised",

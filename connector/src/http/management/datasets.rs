@@ -2,7 +2,7 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, delete, get, post, put};
-use policy_plan::{Admission, Limits, Selection, Source, instant_text};
+use policy_plan::{Admission, Limits, Selection, Source, Writing, instant_text};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -45,6 +45,10 @@ pub(super) struct DatasetView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = schema::selection)]
     selection: Option<Selection>,
+    /// What may be written to an NGSI-LD broker, where an agreement permits `modify`; nothing when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::writing)]
+    writing: Option<Writing>,
     /// How fast each flow may be used.
     #[serde(skip_serializing_if = "Limits::is_empty")]
     #[schema(schema_with = schema::limits)]
@@ -72,6 +76,7 @@ impl Shown for dataset::Entity {
             source: body.source,
             admission: body.admission,
             selection: body.selection,
+            writing: body.writing,
             limits: body.limits,
             created_at: instant_text(row.created_at),
             updated_at: instant_text(row.updated_at),

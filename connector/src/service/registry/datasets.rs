@@ -1,7 +1,7 @@
 //! Datasets, as operators write them.
 
 use async_trait::async_trait;
-use policy_plan::{Admission, Limits, Selection, Source};
+use policy_plan::{Admission, Limits, Selection, Source, Writing};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -54,6 +54,9 @@ pub(crate) struct DatasetInput {
     /// What of NGSI-LD entities is shown; everything when left out.
     #[schema(schema_with = schema::selection)]
     selection: Option<Selection>,
+    /// What may be written to an NGSI-LD broker, where an agreement permits `modify`; nothing when left out.
+    #[schema(schema_with = schema::writing)]
+    writing: Option<Writing>,
     /// How fast each flow may be used; as fast as it can when left out.
     #[serde(default)]
     #[schema(schema_with = schema::limits)]
@@ -86,6 +89,7 @@ impl Resource for dataset::Entity {
             source: input.source,
             admission,
             selection: input.selection,
+            writing: input.writing,
             limits: input.limits,
         };
         body.check()?;

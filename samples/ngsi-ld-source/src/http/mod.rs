@@ -2,11 +2,11 @@
 
 mod answer;
 mod asked;
-mod batch;
 mod discovery;
 mod entities;
 mod subscriptions;
 mod temporal;
+mod write;
 
 use actix_web::http::header::{ALLOW, CONTENT_TYPE};
 use actix_web::{HttpResponse, Resource, ResponseError, Route, guard, web};
@@ -35,11 +35,25 @@ pub fn configure(service: &mut web::ServiceConfig) {
     let read = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
     service.app_data(web::PayloadConfig::new(MAX_BODY)).service(
         web::scope("/ngsi-ld/v1")
-            .service(resource("/entities", "GET, HEAD", read().to(entities::query)))
-            .service(resource("/entities/{id}", "GET, HEAD", read().to(entities::retrieve)))
+            .service(
+                resource("/entities", "GET, HEAD, POST", read().to(entities::query))
+                    .route(web::post().to(write::create)),
+            )
+            .service(
+                resource("/entities/{id}", "GET, HEAD, PATCH, DELETE", read().to(entities::retrieve))
+                    .route(web::patch().to(write::merge))
+                    .route(web::delete().to(write::remove)),
+            )
+            .service(
+                resource("/entities/{id}/attrs", "POST, PATCH", web::post().to(write::append))
+                    .route(web::patch().to(write::update)),
+            )
+            .service(
+                resource("/entities/{id}/attrs/{attribute}", "PATCH, DELETE", web::patch().to(write::part))
+                    .route(web::delete().to(write::remove_attribute)),
+            )
             .service(resource("/entityOperations/query", "POST", web::post().to(entities::query_by_body)))
-            .service(resource("/entityOperations/upsert", "POST", web::post().to(batch::upsert)))
-            .service(resource("/entityOperations/delete", "POST", web::post().to(batch::delete)))
+            .service(resource("/entityOperations/{operation}", "POST", web::post().to(write::batch)))
             .service(resource("/temporal/entities", "GET, HEAD", read().to(temporal::query)))
             .service(resource("/temporal/entities/{id}", "GET, HEAD", read().to(temporal::retrieve)))
             .service(resource("/temporal/entityOperations/query", "POST", web::post().to(temporal::query_by_body)))

@@ -1,7 +1,10 @@
 //! What a flow admits, for the data plane to enforce.
 
 use dsp_protocol::Role;
-use policy_plan::{Admission, Conflict, EnforcementPlan, Expr, Limits, Residual, ResidualRule, Selection, Truth};
+use policy::Policy;
+use policy_plan::{
+    Admission, Conflict, EnforcementPlan, Expr, Limits, Residual, ResidualRule, Selection, Truth, Writing, WritingPlan,
+};
 use serde_json::Value;
 
 use crate::app::App;
@@ -20,16 +23,17 @@ use crate::store::{agreements, dataset, now_ms, registry};
 pub(super) async fn plan(app: &App, row: &Model) -> ServiceResult<EnforcementPlan> {
     let db = app.store.reads();
     let provider = role(row) == Role::Provider;
-    let (rules, source, admission, selection, limits) = if provider {
+    let (rules, source, admission, selection, writing, limits) = if provider {
         let body = registry::find::<dataset::Entity>(db, app.context(), &row.dataset_id).await?;
         let body = body.ok_or_else(|| {
             ServiceError::operator("dataset_gone", format!("dataset `{}` has been removed", row.dataset_id))
         })?;
         let body = DatasetBody::parse(&body.body).map_err(ServiceError::internal)?;
         let selection = body.selection.map(|selection| keyed(app, row, selection));
-        (rules(app, row).await?, Some(body.source), body.admission, selection, body.limits)
+        let writing = writing(app, row, body.writing).await?;
+        (rules(app, row).await?, Some(body.source), body.admission, selection, writing, body.limits)
     } else {
-        (open_rules(), None, any_request(), None, Limits::default())
+        (open_rules(), None, any_request(), None, None, Limits::default())
     };
     let (us, them) = (app.participant.clone(), row.counter_party.clone());
     let (provider, consumer) = if provider { (us, them) } else { (them, us) };
@@ -44,6 +48,7 @@ pub(super) async fn plan(app: &App, row: &Model) -> ServiceResult<EnforcementPla
         source,
         admission,
         selection,
+        writing,
         limits,
         max_token_seconds: app.config.transfer.token_lifetime_s,
     })
@@ -60,11 +65,22 @@ fn keyed(app: &App, row: &Model, mut selection: Selection) -> Selection {
 /// # Errors
 /// What reading the database brought.
 pub(crate) async fn rules(app: &App, row: &Model) -> ServiceResult<Residual> {
+    let claims: Value = serde_json::from_str(&row.claims).unwrap_or_default();
+    decide::residual(app, &policy(app, row).await?, &asking(row, &claims)).await
+}
+
+/// What may be written, with what the agreement leaves of it.
+async fn writing(app: &App, row: &Model, what: Option<Writing>) -> ServiceResult<Option<WritingPlan>> {
+    let Some(what) = what else { return Ok(None) };
+    let claims: Value = serde_json::from_str(&row.claims).unwrap_or_default();
+    let rules = decide::writing_residual(app, &policy(app, row).await?, &asking(row, &claims)).await?;
+    Ok(Some(WritingPlan { what, rules }))
+}
+
+async fn policy(app: &App, row: &Model) -> ServiceResult<Policy> {
     let agreement = agreements::find(app.store.reads(), app.context(), "provider", &row.agreement_id).await?;
     let agreement = agreement.ok_or_else(|| ServiceError::internal("a transfer has lost its agreement"))?;
-    let policy = app.decisions.compile_agreement(&agreement.body)?;
-    let claims: Value = serde_json::from_str(&row.claims).unwrap_or_default();
-    decide::residual(app, &policy, &asking(row, &claims)).await
+    app.decisions.compile_agreement(&agreement.body)
 }
 
 /// As consumer we read what the provider lets us read; the provider's plane enforces the agreement.
