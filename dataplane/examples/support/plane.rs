@@ -162,6 +162,7 @@ fn start_message(signer: &PlanSigner, wanted: &Wanted<'_>) -> Value {
             query: None,
         },
         selection: wanted.selection.clone(),
+        writing: None,
         limits: Default::default(),
         max_token_seconds: 3600,
     };
