@@ -1,4 +1,5 @@
-//! Our own NGSI-LD brokers, that partners' data is delivered to (ETSI GS CIM 009, 5.6.8 and 5.6.10: batch upsert and delete).
+//! Our own NGSI-LD brokers, that partners' data is delivered to (ETSI GS CIM 009, 5.6.8 and 5.6.10: batch upsert and
+//! delete; 5.9: registrations).
 //!
 //! Bodies are `application/json` under one context, that of the configuration, by `Link`. Nothing that a partner sent can make the
 //! broker fetch a context.
@@ -10,7 +11,9 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LINK};
 use http::{HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Limited};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::client;
 use crate::config::Broker;
@@ -20,6 +23,7 @@ use ngsi_ld_filter::context_link;
 
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
+const REGISTRATIONS: &str = "/ngsi-ld/v1/csourceRegistrations";
 const OPERATIONS: &str = "/ngsi-ld/v1/entityOperations";
 
 /// A broker of ours, as one talks to it.
@@ -113,6 +117,45 @@ impl<'a> OwnBroker<'a> {
         }
     }
 
+    /// Registers a context source; one that is there already is ours, since its id is.
+    ///
+    /// # Errors
+    /// The broker cannot be reached, or does not take it.
+    pub(crate) async fn register(&self, registration: &Value) -> Result<(), Problem> {
+        let answer = self.ask(Method::POST, REGISTRATIONS, Some(registration)).await?;
+        match answer.status {
+            StatusCode::CONFLICT => Ok(()),
+            status if status.is_success() => Ok(()),
+            _ => Err(failed(&answer)),
+        }
+    }
+
+    /// Whether the broker has this registration.
+    ///
+    /// # Errors
+    /// As [`OwnBroker::register`].
+    pub(crate) async fn has_registration(&self, id: &str) -> Result<bool, Problem> {
+        let answer = self.ask(Method::GET, &one_registration(id), None).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() => Ok(true),
+            _ => Err(failed(&answer)),
+        }
+    }
+
+    /// Takes a registration away. One that is not there is taken away already.
+    ///
+    /// # Errors
+    /// As [`OwnBroker::register`]; it may still be there.
+    pub(crate) async fn withdraw(&self, id: &str) -> Result<(), Problem> {
+        let answer = self.ask(Method::DELETE, &one_registration(id), None).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(()),
+            status if status.is_success() => Ok(()),
+            _ => Err(failed(&answer)),
+        }
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Problem> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.settings.url));
         request = request.header(ACCEPT, "application/json").header(LINK, context_link(&self.settings.context));
@@ -135,6 +178,16 @@ impl<'a> OwnBroker<'a> {
         let body = body.ok().and_then(Result::ok).ok_or_else(|| away(&"the answer did not arrive"))?;
         Ok(Answer { status, body: body.to_bytes() })
     }
+}
+
+fn one_registration(id: &str) -> String {
+    format!("{REGISTRATIONS}/{}", utf8_percent_encode(id, NON_ALPHANUMERIC))
+}
+
+/// Tells whether a body is as it was.
+pub(crate) fn digest(body: &Value) -> String {
+    let digest = Sha256::digest(body.to_string().as_bytes());
+    hex::encode(digest.get(..16).unwrap_or_default())
 }
 
 /// The id of an entity.

@@ -1,13 +1,17 @@
 //! What a consumer wants done with a transfer's data beside reading it: looked at when the flow comes, so that nothing leaves for
 //! a wish that cannot be met.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use dps_signaling::{DELIVERY, Delivery, Direction, FlowRequest};
+use serde_json::Value;
 
 use crate::config::Broker;
-use crate::flow::Role;
+use crate::flow::{Flow, Role};
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
+use crate::{context_source, mirror};
 
 impl Plane {
     /// The wish in a request's metadata.
@@ -41,4 +45,18 @@ impl Plane {
             Problem::new(StatusCode::BAD_REQUEST, "unknown_broker", Fault::Operator, detail)
         })
     }
+}
+
+/// Begins deliveries that have to run and ends those that are over, whenever a flow has moved; never ends.
+pub(crate) async fn keep(plane: Arc<Plane>) {
+    loop {
+        mirror::look(&plane).await;
+        context_source::look(&plane);
+        plane.deliveries.notified().await;
+    }
+}
+
+/// How far a flow's delivery is, for an operator.
+pub(crate) fn shown(plane: &Plane, flow: &Flow) -> Option<Value> {
+    plane.mirrors.shown(flow).or_else(|| plane.context_sources.shown(flow))
 }

@@ -24,6 +24,7 @@ use crate::problem::{Fault, Problem};
 use crate::proxy::{Behind, Forwarder, Rewrite, Target, refuse_page};
 use crate::public::{NGSI_LD_PATH, is_ngsi_ld as leads_to_ngsi_ld, no_route, refuse_trace, split};
 use crate::subscription;
+use crate::{delivery, via};
 
 const TENANT: &str = "ngsild-tenant";
 
@@ -53,6 +54,7 @@ async fn answer(
         return subscription::provider::arrive(&plane, &request, secret, payload).await;
     }
     authenticate(&plane, &request)?;
+    via::refuse_loop(&request, &plane.alias)?;
     let path = request.uri().path();
     if let Some(process) = path.strip_prefix("/transfers/").and_then(|rest| rest.strip_suffix("/completed")) {
         if request.method() != Method::POST {
@@ -95,7 +97,7 @@ fn show_delivery(plane: &Plane, request: &HttpRequest, process: &str) -> Result<
     }
     let process = percent_decode_str(process).decode_utf8().map_err(|_| no_route())?;
     let flow = plane.flows.by_process(Role::Consumer, &process);
-    let shown = flow.and_then(|flow| plane.mirrors.shown(&flow));
+    let shown = flow.and_then(|flow| delivery::shown(plane, &flow));
     let none = || Problem::not_found("no_delivery", "nothing of this transfer is delivered to a broker");
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(shown.ok_or_else(none)?))
 }
@@ -131,7 +133,8 @@ async fn fetch(
         uri: below(&endpoint, fetch.path, request.uri().query())?,
         authorization: authorization(address, raw)?,
         tenant: None,
-        drop_tenant: fetch.as_broker,
+        // Of a request that our broker forwards it names a tenant of that broker.
+        drop_tenant: fetch.as_broker || request.headers().contains_key(header::VIA),
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD)
         && !request.headers().contains_key(header::CONTENT_LENGTH)

@@ -20,7 +20,6 @@ use crate::fairness::Fairness;
 use crate::files::Digests;
 use crate::flow::{Flow, FlowRecord, FlowTable, Role, Terms};
 use crate::inbox::Inbox;
-use crate::mirror;
 use crate::problem::Problem;
 use crate::ready::Serving;
 use crate::signaling::auth::{Outside, Trust};
@@ -32,6 +31,7 @@ use crate::stores::Stores;
 use crate::subscription::{consumer, provider};
 use crate::unplanned;
 use crate::usage::Accounts;
+use crate::{context_source, mirror, via};
 
 /// Longest difference between our clock and the control plane's, in milliseconds.
 const CLOCK_SKEW_MS: i64 = 60_000;
@@ -42,6 +42,8 @@ const DEFAULT_TOKEN_SECONDS: u32 = 24 * 3600;
 /// The data plane's state.
 pub(crate) struct Plane {
     pub(crate) config: Config,
+    /// Our name in the chain of forwarded requests.
+    pub(crate) alias: Arc<str>,
     pub(crate) flows: FlowTable,
     pub(crate) store: Store,
     /// What is granted of the agreements whose uses are counted.
@@ -78,6 +80,7 @@ pub(crate) struct Plane {
     pub(crate) renewals: Notify,
     /// What is delivered to brokers of ours.
     pub(crate) mirrors: mirror::Mirrors,
+    pub(crate) context_sources: context_source::ContextSources,
     /// A flow has come to another state, so that deliveries may have to begin or to end.
     pub(crate) deliveries: Notify,
     /// Where background work runs.
@@ -111,7 +114,9 @@ impl Plane {
         let timeouts = config.timeouts;
         let control = Client::new(&tls, None, timeouts);
         let outside = Outside { client: control.clone(), background: background.clone() };
+        let alias = via::alias(&config.id, &config.public.public_url).into();
         let plane = Self {
+            alias,
             trust: Arc::new(Trust::configured(&config.control_plane_authorization, &outside)),
             guard,
             flows: FlowTable::default(),
@@ -132,6 +137,7 @@ impl Plane {
             forgotten: Notify::new(),
             renewals: Notify::new(),
             mirrors: mirror::Mirrors::default(),
+            context_sources: context_source::ContextSources::default(),
             deliveries: Notify::new(),
             over: CancellationToken::new(),
             serving: Serving::default(),
@@ -170,6 +176,7 @@ impl Plane {
         self.provided.restore(&self.store, &self.flows)?;
         self.taken.restore(&self.store)?;
         self.mirrors.restore(&self.store)?;
+        self.context_sources.restore(&self.store)?;
         for (_, callback) in self.store.load::<Callback>(Kind::Callback)? {
             // The receiver lives as long as the plane.
             let _ = self.callbacks.send(callback);

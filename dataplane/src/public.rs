@@ -17,6 +17,7 @@ use crate::renewal;
 use crate::source::Source;
 use crate::subscription;
 use crate::usage::MeteredBody;
+use crate::{shown, via};
 
 /// Where an NGSI-LD interface begins.
 pub(crate) const NGSI_LD_PATH: &str = "/ngsi-ld/";
@@ -43,6 +44,7 @@ async fn answer(
     forwarder: Data<Forwarder>,
 ) -> Result<HttpResponse, Problem> {
     refuse_trace(&request)?;
+    via::refuse_loop(&request, &plane.alias)?;
     let path = own_path(request.uri().path(), &plane.config.public.base_path);
     if let Some(flow_id) = path.strip_prefix(renewal::PATH) {
         let flow_id = percent_decode_str(flow_id).decode_utf8().map_err(|_| no_route())?;
@@ -57,6 +59,9 @@ async fn answer(
     }
     if let Some(place) = subscription::place(path)? {
         return subscription::provider::serve(&plane, flow, &request, place, payload).await;
+    }
+    if path == shown::PATH && shown::is_known(flow.as_ref()) {
+        return shown::serve(flow, &request);
     }
     let asked = Asked { path, query: request.uri().query() };
     let permitted = permit::pull(&plane, flow, &request, asked).await?;

@@ -25,7 +25,7 @@ use crate::flow::Connection;
 use crate::plane::Plane;
 use crate::proxy::Forwarder;
 use crate::store::StoreError;
-use crate::{local, mirror, public, renewal, signaling, subscription, watch};
+use crate::{delivery, local, public, renewal, signaling, subscription, watch};
 
 /// Bytes gathered before a write to a reader, so that a head and a small body go together. A chunk comes on top: this and the
 /// size of a read from the source are what an open stream keeps.
@@ -148,7 +148,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tokio::spawn(subscription::provider::keep_states(Arc::clone(&shared))),
         tokio::spawn(subscription::provider::keep_brokers(Arc::clone(&shared))),
         tokio::spawn(subscription::consumer::keep(Arc::clone(&shared))),
-        tokio::spawn(mirror::keep(Arc::clone(&shared))),
+        tokio::spawn(delivery::keep(Arc::clone(&shared))),
         tokio::spawn(watch::keep_clean(shared)),
     ];
     Ok(running)
@@ -235,6 +235,7 @@ fn forwarder(plane: &Plane, side: Side) -> Forwarder {
         idle: plane.config.timeouts.idle,
         max_request_body: plane.config.limits.max_request_body,
         pass_headers: Arc::clone(&plane.config.limits.pass_headers),
+        alias: Arc::clone(&plane.alias),
     }
 }
 

@@ -25,6 +25,7 @@ const NOTIFICATIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("notifi
 const SENT: TableDefinition<&str, &[u8]> = TableDefinition::new("sent");
 const MIRRORS: TableDefinition<&str, &[u8]> = TableDefinition::new("mirrors");
 const MIRRORED: TableDefinition<&str, &[u8]> = TableDefinition::new("mirrored");
+const REGISTRATIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("registrations");
 const CALLBACKS: TableDefinition<&str, &[u8]> = TableDefinition::new("callbacks");
 /// Memory for pages, in bytes; everything is read once at start.
 const CACHE_BYTES: usize = 2 * 1024 * 1024;
@@ -74,10 +75,12 @@ pub(crate) enum Kind {
     Mirror,
     /// An entity that a mirror has written, by broker and id.
     Mirrored,
+    /// A context source that is registered with a broker of ours.
+    Registration,
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Flow,
         Self::ControlPlane,
         Self::Callback,
@@ -86,6 +89,7 @@ impl Kind {
         Self::Notification,
         Self::Mirror,
         Self::Mirrored,
+        Self::Registration,
     ];
 
     fn table(self) -> TableDefinition<'static, &'static str, &'static [u8]> {
@@ -98,6 +102,7 @@ impl Kind {
             Self::Notification => NOTIFICATIONS,
             Self::Mirror => MIRRORS,
             Self::Mirrored => MIRRORED,
+            Self::Registration => REGISTRATIONS,
         }
     }
 }

@@ -72,6 +72,9 @@ pub(super) async fn run(client: &Client, print: Printer, options: Transfer) -> O
 
 /// What our data plane shall do with the data beside showing it to programs.
 fn delivery(options: &NewTransfer) -> Option<Value> {
+    if let Some(broker) = &options.context_source {
+        return Some(json!({"contextSource": {"broker": broker}}));
+    }
     let mut wish = json!({"broker": options.mirror.as_ref()?});
     if let Some(on_end) = &options.on_end {
         wish["onEnd"] = json!(on_end);

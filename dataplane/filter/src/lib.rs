@@ -31,7 +31,7 @@ pub use discovery::Told;
 pub use head::{context_link, contexts};
 pub use names::is_core;
 pub use query::{MAX_QUERY_BODY, Posted};
-pub use request::{Asked, Paged, Upstream};
+pub use request::{Asked, Paged, Upstream, id_pattern};
 pub use rules::Filter;
 pub use stream::{Answer, Representation, Shape, Stream, Summary};
 pub use write::{Failure, Outcome, Step, WriteAsked, WritePlanned, Writer, Written};

@@ -532,8 +532,9 @@ fn place(path: &str) -> Result<(bool, Option<String>), Refusal> {
     }
 }
 
-/// The selection's id patterns as a regular expression.
-fn id_pattern(patterns: &[String]) -> String {
+/// Patterns of ids, in which `*` stands for any characters, as one regular expression.
+#[must_use]
+pub fn id_pattern(patterns: &[String]) -> String {
     let parts: Vec<String> = patterns
         .iter()
         .map(|pattern| {

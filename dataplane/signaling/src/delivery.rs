@@ -32,6 +32,11 @@ pub enum Delivery {
         /// What becomes of them at the end.
         on_end: OnEnd,
     },
+    /// The transfer is registered with a broker of ours as a context source, so that the broker asks through it.
+    ContextSource {
+        /// Name of the broker in the data plane's configuration.
+        broker: String,
+    },
 }
 
 impl Delivery {
@@ -59,7 +64,14 @@ impl Delivery {
                 };
                 Ok(Self::Mirror { broker: broker(wish)?, on_end })
             }
-            other => Err(wrong(&format!("`delivery.{}` is not known; `mirror` is", shown(other)))),
+            "contextSource" => {
+                only(wish, &["broker"])?;
+                Ok(Self::ContextSource { broker: broker(wish)? })
+            }
+            other => {
+                let text = format!("`delivery.{}` is not known; `mirror` and `contextSource` are", shown(other));
+                Err(wrong(&text))
+            }
         }
     }
 
@@ -73,13 +85,14 @@ impl Delivery {
                 };
                 json!({"mirror": {"broker": broker, "onEnd": on_end}})
             }
+            Self::ContextSource { broker } => json!({"contextSource": {"broker": broker}}),
         }
     }
 
     /// The name of the broker.
     pub fn broker(&self) -> &str {
         match self {
-            Self::Mirror { broker, .. } => broker,
+            Self::Mirror { broker, .. } | Self::ContextSource { broker } => broker,
         }
     }
 }
@@ -114,6 +127,7 @@ mod tests {
             (json!({"mirror": {"broker": "twin"}}), mirror(OnEnd::Delete)),
             (json!({"mirror": {"broker": "twin", "onEnd": "delete"}}), mirror(OnEnd::Delete)),
             (json!({"mirror": {"broker": "twin", "onEnd": "keep"}}), mirror(OnEnd::Keep)),
+            (json!({"contextSource": {"broker": "twin"}}), Delivery::ContextSource { broker: "twin".into() }),
         ] {
             let read = Delivery::decode(&text).unwrap();
             assert_eq!(read, expected, "{text}");
@@ -135,6 +149,7 @@ mod tests {
             (json!({"mirror": {"broker": "x".repeat(101)}}), "broker"),
             (json!({"mirror": {"broker": "a", "onEnd": "burn"}}), "onEnd"),
             (json!({"mirror": {"broker": "a", "when": "now"}}), "when"),
+            (json!({"contextSource": {"broker": "a", "onEnd": "keep"}}), "onEnd"),
             (json!({"fax": {"number": "1"}}), "fax"),
         ] {
             let refusal = Delivery::decode(&text).unwrap_err();

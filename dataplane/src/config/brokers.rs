@@ -8,7 +8,7 @@ use url::Url;
 
 use super::credentials::Credential;
 use super::reader::Reader;
-use super::required_url;
+use super::{parse_url, required_url};
 
 /// An NGSI-LD broker of ours.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Broker {
     pub tenant: Option<HeaderValue>,
     /// The context in which names are read from partners and written there.
     pub context: String,
+    /// Address of our local listener as it sees it, without a slash at the end.
+    pub local_url: Option<String>,
     /// Time between two passes of a mirror.
     pub reconcile: Duration,
     /// Most entities of one mirror.
@@ -35,6 +37,7 @@ pub(super) fn read(reader: &mut Reader, credentials: &HashMap<String, Credential
         let url = required_url(reader, &key("url"));
         let credential = reader.text(&key("credential"));
         let tenant = reader.text(&key("tenant"));
+        let local_url = local_url(reader, &key("local_url"));
         let context = reader.text(&key("context")).unwrap_or_default();
         let seconds: u64 = reader.parsed(&key("reconcile_seconds"), "a whole number of seconds");
         let most_entities = reader.parsed(&key("most_entities"), "a number");
@@ -72,12 +75,18 @@ pub(super) fn read(reader: &mut Reader, credentials: &HashMap<String, Credential
             authorization: credential.and_then(|credential| credential.authorization.clone()),
             tenant: tenant.or_else(|| credential.and_then(|credential| credential.tenant.clone())),
             context,
+            local_url,
             reconcile: Duration::from_secs(seconds),
             most_entities,
         };
         found.insert(name, broker);
     }
     found
+}
+
+fn local_url(reader: &mut Reader, key: &str) -> Option<String> {
+    let url = parse_url(&reader.text(key)?).map_err(|fault| reader.fault(key, fault)).ok()?;
+    Some(url.as_str().trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]
@@ -107,6 +116,7 @@ mod tests {
             ("url = \"http://127.0.0.1:1026\"\ncredential = \"d\"", "credentials.d"),
             ("url = \"http://127.0.0.1:1026\"\nreconcile_seconds = 0", "brokers.twin.reconcile_seconds"),
             ("url = \"http://127.0.0.1:1026\"\ncontext = \"none\"", "brokers.twin.context"),
+            ("url = \"http://127.0.0.1:1026\"\nlocal_url = \"none\"", "brokers.twin.local_url"),
             ("url = \"http://127.0.0.1:1026\"\ncolour = \"blue\"", "brokers.twin.colour"),
         ] {
             let faults = with(broker).unwrap_err().0.join("\n");

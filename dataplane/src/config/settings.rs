@@ -262,6 +262,11 @@ pub const SETTINGS: &[Setting] = &[
         Some("900"),
         "Time between two passes that compare a mirror with all that the partner shows.",
     ),
+    setting(
+        "brokers.NAME.local_url",
+        None,
+        "Address of the local listener as this broker sees it, for context sources; `local.public_url` when nothing is said.",
+    ),
     setting("brokers.NAME.most_entities", Some("1000000"), "Most entities of one mirror."),
     setting("file_roots.NAME", None, "Folder that datasets may name by NAME."),
     setting(

@@ -8,7 +8,6 @@
 
 mod end;
 mod pass;
-mod read;
 mod record;
 mod run;
 mod write;
@@ -142,29 +141,26 @@ impl Mirrors {
     }
 }
 
-/// Begins what has to run and ends what is over, whenever a flow has moved; never ends.
-pub(crate) async fn keep(plane: Arc<Plane>) {
-    loop {
-        let wanted = plane.flows.select(|flow| {
-            flow.terms.role == Role::Consumer && matches!(flow.terms.delivery, Some(Delivery::Mirror { .. }))
-        });
-        for flow in wanted {
-            if flow.live().state == DataFlowState::Started {
-                start(&plane, &flow);
-            }
+/// Begins what has to run and ends what is over.
+pub(crate) async fn look(plane: &Arc<Plane>) {
+    let wanted = plane.flows.select(|flow| {
+        flow.terms.role == Role::Consumer && matches!(flow.terms.delivery, Some(Delivery::Mirror { .. }))
+    });
+    for flow in wanted {
+        if flow.live().state == DataFlowState::Started {
+            start(plane, &flow);
         }
-        let all: Vec<Arc<Mirror>> = plane.mirrors.inner().all.values().cloned().collect();
-        for mirror in all {
-            match plane.flows.by_id(&mirror.record().flow) {
-                Some(flow) if !is_over(&flow) => {
-                    if flow.live().state == DataFlowState::Suspended {
-                        pause(&plane, &mirror).await;
-                    }
+    }
+    let all: Vec<Arc<Mirror>> = plane.mirrors.inner().all.values().cloned().collect();
+    for mirror in all {
+        match plane.flows.by_id(&mirror.record().flow) {
+            Some(flow) if !is_over(&flow) => {
+                if flow.live().state == DataFlowState::Suspended {
+                    pause(plane, &mirror).await;
                 }
-                _ => finish(&plane, &mirror),
             }
+            _ => finish(plane, &mirror),
         }
-        plane.deliveries.notified().await;
     }
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use serde_json::Value;
 
-use super::read::{self, Page};
 use super::record::{Phase, Record, Written, id_in, prefix};
 use super::{Mirror, write};
 use crate::broker;
 use crate::clock::now_ms;
 use crate::config::Broker;
 use crate::flow::Flow;
+use crate::partner::{self, Page};
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
 use crate::store::Kind;
@@ -43,7 +43,7 @@ impl Work<'_> {
             let mut seen = self.mirror.seen();
             (seen.foreign, seen.refused) = (0, 0);
         }
-        let phase = Phase::Reading { page: read::first_page(None), types: Vec::new() };
+        let phase = Phase::Reading { page: partner::first_page(None), types: Vec::new() };
         let pass = record.pass.saturating_add(1);
         let begun = Record { phase, pass, types: Vec::new(), seen: 0, pages: 0, due: false, ..record };
         self.mirror.keep(self.plane, begun).await
@@ -52,9 +52,9 @@ impl Work<'_> {
     /// A page as the partner gives it.
     ///
     /// # Errors
-    /// As [`read::page`].
+    /// As [`partner::page`].
     pub(super) async fn read(&self, page: &str) -> Result<Page, Problem> {
-        read::page(self.plane, self.flow, self.broker, page).await
+        partner::page(self.plane, self.flow, self.broker, page).await
     }
 
     /// Writes a page that was read, and goes to the next one.
@@ -62,19 +62,15 @@ impl Work<'_> {
     /// # Errors
     /// The partner refuses the page, our broker fails, or there are more entities than one mirror may have.
     pub(super) async fn take(&self, record: Record, page: Page, mut types: Vec<String>) -> Result<(), Problem> {
-        match page.status {
-            StatusCode::OK => {}
+        let entities = match page.status {
+            StatusCode::OK => write::entities(page.data)?,
             // A partner that does not know by itself which types it shows.
             StatusCode::BAD_REQUEST if record.pages == 0 && record.types.is_empty() => {
                 return self.ask_types(record).await;
             }
             // Another type than those that are there.
-            StatusCode::NOT_FOUND => {}
-            status => return Err(read::refused(status)),
-        }
-        let entities = match page.data {
-            Value::Null => Vec::new(),
-            data => write::entities(data)?,
+            StatusCode::NOT_FOUND => Vec::new(),
+            status => return Err(partner::refused(status)),
         };
         let mut next = record.clone();
         next.seen = next.seen.saturating_add(entities.len() as u64);
@@ -86,7 +82,7 @@ impl Work<'_> {
         next.phase = match page.next {
             Some(page) => Phase::Reading { page, types },
             None => match types.pop() {
-                Some(kind) => Phase::Reading { page: read::first_page(Some(&kind)), types },
+                Some(kind) => Phase::Reading { page: partner::first_page(Some(&kind)), types },
                 None => Phase::Sweeping,
             },
         };
@@ -106,7 +102,7 @@ impl Work<'_> {
             let detail = "the partner says neither its entities nor their types without being asked for one";
             return Err(Problem::new(StatusCode::BAD_GATEWAY, "types_unknown", Fault::Peer, detail));
         };
-        let phase = Phase::Reading { page: read::first_page(Some(&first)), types };
+        let phase = Phase::Reading { page: partner::first_page(Some(&first)), types };
         self.mirror.keep(self.plane, Record { phase, types: all, ..record }).await
     }
 
@@ -140,11 +136,11 @@ impl Work<'_> {
     }
 
     async fn look_for(&self, record: &Record, ids: &[&str]) -> Result<(), Problem> {
-        let page = self.read(&read::page_of(ids, &record.types)).await?;
+        let page = self.read(&partner::page_of(ids, &record.types)).await?;
         let there = match page.status {
             StatusCode::OK => write::entities(page.data)?,
             StatusCode::NOT_FOUND => Vec::new(),
-            status => return Err(read::refused(status)),
+            status => return Err(partner::refused(status)),
         };
         let gone: Vec<&str> =
             ids.iter().filter(|id| there.iter().all(|entity| broker::id(entity) != **id)).copied().collect();

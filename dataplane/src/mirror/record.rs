@@ -1,8 +1,6 @@
 //! What is kept of a mirror: how far it is, and each entity that it has written.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::store::{Change, Kind, StoreError};
 
@@ -94,10 +92,4 @@ pub(super) fn key(broker: &str, id: &str) -> String {
 /// The id in a key.
 pub(super) fn id_in(key: &str) -> &str {
     key.split_once('\n').map_or("", |(_, id)| id)
-}
-
-/// Tells whether an entity is as it was.
-pub(super) fn digest(entity: &Value) -> String {
-    let digest = Sha256::digest(entity.to_string().as_bytes());
-    hex::encode(digest.get(..16).unwrap_or_default())
 }

@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::pass::Work;
 use super::record::{Phase, Record};
-use super::{Mirror, read, write};
+use super::{Mirror, write};
 use crate::clock::now_ms;
 use crate::flow::Flow;
+use crate::partner;
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::signaling::callback::jittered;
@@ -147,7 +148,7 @@ impl Running<'_> {
                 self.dropped = tap.dropped(self.plane);
                 Changes::Told(tap)
             }
-            Opened::Refused(status) if status == StatusCode::TOO_MANY_REQUESTS => return Err(read::refused(status)),
+            Opened::Refused(status) if status == StatusCode::TOO_MANY_REQUESTS => return Err(partner::refused(status)),
             Opened::Refused(status) => {
                 let flow = &self.flow.terms.id;
                 tracing::info!(flow, status = status.as_u16(), "the partner tells no changes; passes find them");
@@ -167,7 +168,7 @@ impl Running<'_> {
         for notification in told {
             let named: Vec<String> = notification.context.into_iter().collect();
             match notification.data {
-                Value::Array(data) if read::is_named(context, &named) => entities.extend(data),
+                Value::Array(data) if partner::is_named(context, &named) => entities.extend(data),
                 _ => missed = true,
             }
         }

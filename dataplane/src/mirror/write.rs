@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::Mirror;
-use super::record::{Record, Written, digest, key};
-use crate::broker::{self, OwnBroker};
+use super::record::{Record, Written, key};
+use crate::broker::{self, OwnBroker, digest};
 use crate::clock::now_ms;
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};

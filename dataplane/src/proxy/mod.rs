@@ -29,6 +29,7 @@ use crate::breaker::{Towards, moment};
 use crate::client::{self, Client, ClientError, Outgoing};
 use crate::flow::Ticket;
 use crate::problem::{Fault, Problem};
+use crate::via;
 
 /// What one listener needs for forwarding; one for each worker thread.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub(crate) struct Forwarder {
     pub(crate) idle: Duration,
     pub(crate) max_request_body: u64,
     pub(crate) pass_headers: Arc<[String]>,
+    /// Our name in the chain of forwarded requests.
+    pub(crate) alias: Arc<str>,
 }
 
 /// Where an exchange goes and what is added to it.
@@ -113,6 +116,9 @@ impl Forwarder {
         *head.method_mut() = method.clone();
         *head.uri_mut() = target.uri.clone();
         *head.headers_mut() = headers::to_source(request.headers(), &self.pass_headers);
+        if let Some(via) = via::onward(request, &self.alias) {
+            head.headers_mut().insert(http::header::VIA, via);
+        }
         if let Some(length) = length {
             head.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
         }

@@ -24,6 +24,7 @@ use crate::clock::now_ms;
 use crate::flow::Ticket;
 use crate::problem::{Fault, Problem};
 use crate::source::HttpSource;
+use crate::via;
 
 /// What else of a request reaches the source: tracing.
 pub(super) const PASSED: [&str; 5] = ["traceparent", "tracestate", "user-agent", "x-correlation-id", "x-request-id"];
@@ -228,6 +229,9 @@ pub(super) async fn send(
         if let Some(value) = given.get(name) {
             head.headers_mut().insert(name, value.clone());
         }
+    }
+    if let Some(via) = via::onward(request, &forwarder.alias) {
+        head.headers_mut().insert(http::header::VIA, via);
     }
     let ended = ticket.ended();
     tokio::select! {

@@ -16,6 +16,8 @@ pub struct Held {
     pub entities: BTreeMap<String, Value>,
     /// Addresses that are notified.
     pub subscribers: BTreeMap<String, String>,
+    /// Registrations of context sources.
+    pub registrations: BTreeMap<String, Value>,
     /// It gives no sensible answer.
     pub away: bool,
     /// Ids that it does not take; a batch with one of them is refused as a whole.
@@ -125,15 +127,37 @@ fn answer(held: &mut Held, request: &HttpRequest, body: &[u8]) -> HttpResponse {
             held.subscribers.insert(body["id"].as_str().unwrap().to_owned(), uri);
             HttpResponse::Created().finish()
         }
+        ("GET", path) if path.starts_with("/ngsi-ld/v1/entities/") => match held.entities.get(&last(path)) {
+            Some(entity) => HttpResponse::Ok().insert_header(("link", CORE)).json(entity),
+            None => HttpResponse::NotFound().finish(),
+        },
+        ("POST", "/ngsi-ld/v1/csourceRegistrations") => {
+            let body = read();
+            held.registrations.insert(body["id"].as_str().unwrap().to_owned(), body);
+            HttpResponse::Created().finish()
+        }
+        (method, path) if path.starts_with("/ngsi-ld/v1/csourceRegistrations/") => {
+            let found = match method {
+                "DELETE" => held.registrations.remove(&last(path)),
+                _ => held.registrations.get(&last(path)).cloned(),
+            };
+            match found {
+                Some(body) => HttpResponse::Ok().json(body),
+                None => HttpResponse::NotFound().finish(),
+            }
+        }
         ("GET", path) if path.starts_with("/ngsi-ld/v1/subscriptions/") => HttpResponse::Ok().json(json!({})),
         ("DELETE", path) => {
-            let id = path.rsplit('/').next().unwrap();
-            let id = percent_encoding::percent_decode_str(id).decode_utf8().unwrap().into_owned();
-            held.subscribers.remove(&id);
+            held.subscribers.remove(&last(path));
             HttpResponse::NoContent().finish()
         }
         _ => HttpResponse::NotFound().finish(),
     }
+}
+
+/// The last segment of a path, decoded.
+fn last(path: &str) -> String {
+    percent_encoding::percent_decode_str(path.rsplit('/').next().unwrap()).decode_utf8().unwrap().into_owned()
 }
 
 fn query(held: &Held, request: &HttpRequest) -> HttpResponse {

@@ -19,6 +19,7 @@ pub mod noise;
 pub mod params;
 pub mod problem;
 pub mod query;
+pub mod registration;
 pub mod render;
 pub mod serve;
 pub mod source;

@@ -27,6 +27,8 @@ pub enum ProblemKind {
     NotAcceptable,
     /// The body's media type cannot be read.
     UnsupportedMediaType,
+    /// The request came here before (clause 6.3.18).
+    LoopDetected,
 }
 
 impl ProblemKind {
@@ -43,6 +45,7 @@ impl ProblemKind {
             Self::UnsupportedMediaType => 415,
             Self::OperationNotSupported => 422,
             Self::LdContextNotAvailable => 504,
+            Self::LoopDetected => 508,
         }
     }
 
@@ -57,9 +60,11 @@ impl ProblemKind {
             Self::AlreadyExists => "https://uri.etsi.org/ngsi-ld/errors/AlreadyExists",
             Self::NonexistentTenant => "https://uri.etsi.org/ngsi-ld/errors/NonexistentTenant",
             Self::OperationNotSupported => "https://uri.etsi.org/ngsi-ld/errors/OperationNotSupported",
-            Self::Unauthorized | Self::MethodNotAllowed | Self::NotAcceptable | Self::UnsupportedMediaType => {
-                "about:blank"
-            }
+            Self::Unauthorized
+            | Self::MethodNotAllowed
+            | Self::NotAcceptable
+            | Self::UnsupportedMediaType
+            | Self::LoopDetected => "about:blank",
         }
     }
 
@@ -75,6 +80,7 @@ impl ProblemKind {
             Self::Unauthorized => "the request is not authorised",
             Self::MethodNotAllowed => "the method is not allowed here",
             Self::NotAcceptable => "no media type of `Accept` can be served",
+            Self::LoopDetected => "the request goes in a circle",
             Self::UnsupportedMediaType => "the media type of the body cannot be read",
         }
     }

@@ -8,7 +8,7 @@ use actix_web::{App, HttpServer, web};
 use time::OffsetDateTime;
 
 use crate::cli::ServeArgs;
-use crate::http::{Served, Subscriptions, configure, tell};
+use crate::http::{Registrations, Served, Subscriptions, configure, tell};
 use crate::source::{Live, Source, World};
 use crate::store::LoadError;
 
@@ -66,6 +66,8 @@ pub async fn run(args: ServeArgs) -> Result<(), ServeError> {
         source: Source::new(world, live, OffsetDateTime::now_utc()),
         authorization: args.require_authorization.as_ref().map(|token| format!("Bearer {token}")),
         subscriptions: Subscriptions::default(),
+        registrations: Registrations::default(),
+        alias: format!("source-{}", std::process::id()),
     });
     let telling = served.clone();
     let listen = |source| ServeError::Listen { address: args.listen, source };

@@ -96,6 +96,9 @@ pub(in crate::cli) struct NewTransfer {
     /// What becomes of the copies when the transfer ends: they are deleted, or stay
     #[arg(long, value_name = "WHAT", value_parser = ["delete", "keep"], requires = "mirror")]
     pub on_end: Option<String>,
+    /// Register the transfer with a broker of ours as a context source, by its name in the data plane's configuration
+    #[arg(long, value_name = "BROKER", conflicts_with = "mirror")]
+    pub context_source: Option<String>,
     /// JSON file with the data address to push to, when not through a data plane of ours
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub data_address: Option<PathBuf>,

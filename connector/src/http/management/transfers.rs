@@ -38,7 +38,7 @@ pub(super) struct TransferInput {
     #[serde(default)]
     purpose: Vec<String>,
     /// What our data plane does with the data beside showing it to programs: `{"mirror": {"broker": NAME, "onEnd":
-    /// "delete" | "keep"}}`.
+    /// "delete" | "keep"}}` or `{"contextSource": {"broker": NAME}}`.
     #[schema(value_type = Option<Object>)]
     delivery: Option<Value>,
     /// Who decides on the next steps.

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::answer::{Content, Extras, write};
 use super::asked::{Asked, Media};
+use super::forward;
 use super::{Fault, Served};
 use crate::body::QueryBody;
 use crate::model::Entity;
@@ -28,7 +29,7 @@ pub(super) async fn query(request: HttpRequest, served: web::Data<Served>) -> Re
         Ok((selection, Shape::parse(&params, false)?, params.page()?, params))
     };
     let (selection, shape, page, params) = read().map_err(|problem| asked.fault(problem))?;
-    list(&request, &served, &asked, &selection, &shape, page, &params)
+    list(&request, &served, &asked, &selection, &shape, page, &params).await
 }
 
 /// Answers one entity.
@@ -38,10 +39,17 @@ pub(super) async fn retrieve(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Fault> {
     let asked = Asked::of(&request, &served, ALL)?;
-    let read = || Shape::parse(&Params::parse(request.query_string(), &[SHAPING])?, false);
-    let shape = read().map_err(|problem| asked.fault(problem))?;
+    let read = || {
+        let params = Params::parse(request.query_string(), &[SHAPING])?;
+        Ok((Shape::parse(&params, false)?, params.flag("local")?))
+    };
+    let (shape, local) = read().map_err(|problem: Problem| asked.fault(problem))?;
     check_geometry_property(&asked, &shape)?;
-    let entity = found(&asked, &id)?;
+    let gathered = if local { None } else { forward::gathered_one(&request, &served, &asked, &id).await? };
+    let entity = match gathered.as_ref().and_then(|gathered| gathered.entity(&id)) {
+        Some(entity) => entity,
+        None => found(&asked, &id)?,
+    };
     let lacks_all = |names: &Vec<String>| names.iter().all(|name| entity.instances(name).is_empty());
     if shape.attrs.as_ref().is_some_and(lacks_all) {
         let detail = format!("the entity `{id}` has none of the attributes of `attrs`");
@@ -65,10 +73,10 @@ pub(super) async fn query_by_body(
     };
     let (body, page, params) = read().map_err(|problem| asked.fault(problem))?;
     body_context(&request, &mut asked, body.context.as_ref())?;
-    list(&request, &served, &asked, &body.selection, &body.shape, page, &params)
+    list(&request, &served, &asked, &body.selection, &body.shape, page, &params).await
 }
 
-fn list(
+async fn list(
     request: &HttpRequest,
     served: &Served,
     asked: &Asked,
@@ -78,7 +86,12 @@ fn list(
     params: &Params,
 ) -> Result<HttpResponse, Fault> {
     check_geometry_property(asked, shape)?;
-    let matching: Vec<&Entity> = asked.data()?.entities().iter().filter(|entity| selection.matches(entity)).collect();
+    let gathered = forward::gathered(request, served, asked, selection).await?;
+    let data = match &gathered {
+        Some(gathered) => gathered,
+        None => asked.data()?,
+    };
+    let matching: Vec<&Entity> = data.entities().iter().filter(|entity| selection.matches(entity)).collect();
     let since = served.source.started();
     let shown =
         matching.iter().skip(page.offset).take(page.limit).map(|entity| render(entity, shape, &since)).collect();

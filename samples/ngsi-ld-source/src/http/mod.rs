@@ -4,6 +4,8 @@ mod answer;
 mod asked;
 mod discovery;
 mod entities;
+mod forward;
+mod registrations;
 mod subscriptions;
 mod temporal;
 mod write;
@@ -12,6 +14,7 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE};
 use actix_web::{HttpResponse, Resource, ResponseError, Route, guard, web};
 
 pub use self::answer::Fault;
+pub use self::registrations::Registrations;
 pub use self::subscriptions::{Subscriptions, tell};
 use crate::problem::{Problem, ProblemKind};
 use crate::source::Source;
@@ -28,6 +31,10 @@ pub struct Served {
     pub authorization: Option<String>,
     /// Who is notified of changes.
     pub subscriptions: Subscriptions,
+    /// Which other sources are asked, too.
+    pub registrations: Registrations,
+    /// Our name in the chain of forwarded requests.
+    pub alias: String,
 }
 
 /// Registers every resource.
@@ -65,6 +72,14 @@ pub fn configure(service: &mut web::ServiceConfig) {
                 resource("/subscriptions/{id}", "GET, DELETE", web::get().to(subscriptions::retrieve))
                     .route(web::delete().to(subscriptions::remove)),
             )
+            .service(
+                resource("/csourceRegistrations", "GET, POST", web::get().to(registrations::list))
+                    .route(web::post().to(registrations::create)),
+            )
+            .service(
+                resource("/csourceRegistrations/{id}", "GET, DELETE", web::get().to(registrations::retrieve))
+                    .route(web::delete().to(registrations::remove)),
+            )
             .service(resource("/types", "GET, HEAD", read().to(discovery::types)))
             .service(resource("/types/{type}", "GET, HEAD", read().to(discovery::one_type)))
             .service(resource("/attributes", "GET, HEAD", read().to(discovery::attributes)))
@@ -89,6 +104,6 @@ async fn health() -> HttpResponse {
 }
 
 async fn nothing_here() -> Result<HttpResponse, Fault> {
-    let detail = "this test source serves entities, temporal entities, types and attributes, batches of entities, and subscriptions";
+    let detail = "this test source serves entities, temporal entities, types and attributes, batches of entities, subscriptions and registrations";
     Err(Problem::new(ProblemKind::ResourceNotFound, detail).into())
 }

@@ -1,8 +1,9 @@
-//! Reading from the partner through the flow, one page after the other.
+//! Reading from the partner through a flow, for this program itself: one page after the other.
 
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
+use bytes::Bytes;
 use http::Method;
 use http::header::{ACCEPT, LINK};
 use http_body_util::{BodyExt, Limited};
@@ -25,22 +26,22 @@ const PAGE: usize = 100;
 const MAX_PAGE: usize = 32 * 1024 * 1024;
 
 /// A page as the partner gave it.
-pub(super) struct Page {
-    pub(super) status: StatusCode,
+pub(crate) struct Page {
+    pub(crate) status: StatusCode,
     /// What it says; nothing when the status is no success.
-    pub(super) data: Value,
+    pub(crate) data: Value,
     /// Path and query of the next one below the flow's address.
-    pub(super) next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// The first page of all entities, or of those of one type.
-pub(super) fn first_page(kind: Option<&str>) -> String {
+pub(crate) fn first_page(kind: Option<&str>) -> String {
     let kind = kind.map(|kind| format!("&type={}", encoded(kind))).unwrap_or_default();
     format!("/ngsi-ld/v1/entities?limit={PAGE}{kind}")
 }
 
 /// The page of these entities.
-pub(super) fn page_of(ids: &[&str], kinds: &[String]) -> String {
+pub(crate) fn page_of(ids: &[&str], kinds: &[String]) -> String {
     let mut path = format!("/ngsi-ld/v1/entities?limit={PAGE}&id={}", encoded(&ids.join(",")));
     if !kinds.is_empty() {
         path.push_str(&format!("&type={}", encoded(&kinds.join(","))));
@@ -52,16 +53,9 @@ pub(super) fn page_of(ids: &[&str], kinds: &[String]) -> String {
 ///
 /// # Errors
 /// 403 when the flow or the agreement refuses; 502 and 504 when the partner does not answer as it must.
-pub(super) async fn page(plane: &Arc<Plane>, flow: &Arc<Flow>, broker: &Broker, path: &str) -> Result<Page, Problem> {
+pub(crate) async fn page(plane: &Arc<Plane>, flow: &Arc<Flow>, broker: &Broker, path: &str) -> Result<Page, Problem> {
     let permitted = permit::notification(plane, flow).await?;
-    let request = partner_request(plane, flow, Method::GET, path).map_err(|why| failed(&why))?;
-    let request = request.header(ACCEPT, "application/json").header(LINK, context_link(&broker.context));
-    let request = request.body(client::empty()).map_err(|error| Problem::internal(&error))?;
-    let answer = plane.partners.send(request).await.map_err(|error| unreachable(&error))?;
-    let (head, body) = answer.into_parts();
-    let status = StatusCode::from_u16(head.status.as_u16()).map_err(|error| Problem::internal(&error))?;
-    let body = tokio::time::timeout(plane.config.timeouts.idle * 4, Limited::new(body, MAX_PAGE).collect()).await;
-    let body = body.ok().and_then(Result::ok).ok_or_else(|| failed("a page did not arrive whole"))?.to_bytes();
+    let Answer { status, body, links } = ask(plane, flow, path, Some(&context_link(&broker.context))).await?;
     if permitted.ticket().is_over() {
         return Err(crate::proxy::ended_meanwhile());
     }
@@ -69,8 +63,6 @@ pub(super) async fn page(plane: &Arc<Plane>, flow: &Arc<Flow>, broker: &Broker, 
         return Ok(Page { status, data: Value::Null, next: None });
     }
     let data = serde_json::from_slice(&body).map_err(|_| failed("a page is no JSON"))?;
-    let links: Vec<&str> = head.headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok()).collect();
-    let links = links.join(", ");
     if !is_named(&broker.context, &contexts(&links)) {
         let detail = format!("the partner answers in another context than `{}`", broker.context);
         return Err(Problem::new(StatusCode::BAD_GATEWAY, "context_differs", Fault::Peer, detail));
@@ -85,9 +77,40 @@ pub(super) async fn page(plane: &Arc<Plane>, flow: &Arc<Flow>, broker: &Broker, 
     Ok(Page { status, data, next })
 }
 
+/// What the partner's data plane says of the flow itself, which is no use of it; `None` when it says nothing of that kind.
+///
+/// # Errors
+/// 502 and 504 when the partner does not answer.
+pub(crate) async fn own_page(plane: &Plane, flow: &Flow, path: &str) -> Result<Option<Value>, Problem> {
+    let answer = ask(plane, flow, path, None).await?;
+    Ok(if answer.status == StatusCode::OK { serde_json::from_slice(&answer.body).ok() } else { None })
+}
+
+struct Answer {
+    status: StatusCode,
+    body: Bytes,
+    links: String,
+}
+
+async fn ask(plane: &Plane, flow: &Flow, path: &str, link: Option<&str>) -> Result<Answer, Problem> {
+    let mut request = partner_request(plane, flow, Method::GET, path).map_err(|why| failed(&why))?;
+    request = request.header(ACCEPT, "application/json");
+    if let Some(link) = link {
+        request = request.header(LINK, link);
+    }
+    let request = request.body(client::empty()).map_err(|error| Problem::internal(&error))?;
+    let answer = plane.partners.send(request).await.map_err(|error| unreachable(&error))?;
+    let (head, body) = answer.into_parts();
+    let status = StatusCode::from_u16(head.status.as_u16()).map_err(|error| Problem::internal(&error))?;
+    let body = tokio::time::timeout(plane.config.timeouts.idle * 4, Limited::new(body, MAX_PAGE).collect()).await;
+    let body = body.ok().and_then(Result::ok).ok_or_else(|| failed("a page did not arrive whole"))?.to_bytes();
+    let links: Vec<&str> = head.headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok()).collect();
+    Ok(Answer { status, body, links: links.join(", ") })
+}
+
 /// Whether an answer that names these contexts is in ours. One that names none is in the core context; all versions of that read
 /// names alike.
-pub(super) fn is_named(ours: &str, named: &[String]) -> bool {
+pub(crate) fn is_named(ours: &str, named: &[String]) -> bool {
     match named {
         [] => is_core(ours),
         [one] => one == ours || (is_core(one) && is_core(ours)),
@@ -96,7 +119,7 @@ pub(super) fn is_named(ours: &str, named: &[String]) -> bool {
 }
 
 /// A status that a page must not have.
-pub(super) fn refused(status: StatusCode) -> Problem {
+pub(crate) fn refused(status: StatusCode) -> Problem {
     failed(&format!("the partner answers {}", status.as_u16()))
 }
 
