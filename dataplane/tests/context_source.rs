@@ -97,6 +97,14 @@ impl Scene {
         support::Http::new().send("GET", &url, &[], "").await.json()["contextSource"].clone()
     }
 
+    async fn until_phase(&self, phase: &str) {
+        let begun = Instant::now();
+        while self.shown().await["phase"] != phase {
+            assert!(begun.elapsed() < PATIENCE, "never {phase}: {}", self.shown().await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Asks as a broker that forwards a request.
     async fn forward(&self, below: &str, more: &[(&str, &str)]) -> Reply {
         let endpoint = self.registered().await["endpoint"].as_str().unwrap().to_owned();
@@ -133,6 +141,7 @@ async fn exactly_what_the_agreement_shows_is_registered_and_answers() {
         "no names leave the city"
     );
     assert!(asked.last().unwrap().header("via").unwrap().starts_with("1.1 hansa-"));
+    scene.until_phase("registered").await;
     let shown = scene.shown().await;
     assert_eq!((&shown["phase"], &shown["types"]), (&json!("registered"), &json!([AIR])), "{shown}");
 }
@@ -154,7 +163,7 @@ async fn it_goes_with_the_transfer_and_comes_back_with_it() {
     let id = scene.registered().await["id"].clone();
     scene.tell("suspend", "m-1").await;
     scene.until("it is withdrawn", |scene| scene.ours.held().registrations.is_empty()).await;
-    assert_eq!(scene.shown().await["phase"], "withdrawn");
+    scene.until_phase("withdrawn").await;
     scene.tell("resume", "m-2").await;
     assert_eq!(scene.registered().await["id"], id);
     scene.ours.held().registrations.clear();
@@ -186,9 +195,7 @@ async fn a_restart_leaves_it_as_it_is() {
     let mut scene = Scene::new().await;
     scene.registered().await;
     let posts = |scene: &Scene| scene.ours.played.all().iter().filter(|seen| seen.method == "POST").count();
-    while scene.shown().await["phase"] != "registered" {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    scene.until_phase("registered").await;
     scene.consumer.plane.take().unwrap().kill().await;
     scene.consumer.start().await;
     let looks = |scene: &Scene| scene.ours.played.all().iter().filter(|seen| seen.method == "GET").count();
