@@ -372,3 +372,14 @@ async fn a_workloads_token_is_exchanged_at_the_broker() {
             || issuer.asked() >= 2
     );
 }
+
+#[actix_web::test]
+async fn our_registration_tells_where_tokens_for_us_are_got() {
+    let more = "[signaling.oauth2]\ntoken_endpoint = \"https://tokens.example/token\"\nclient_id = \"cp\"\n\
+        client_secret = \"for-the-control-plane\"\njwks_uri = \"https://tokens.example/jwks\"\n";
+    let world = with_tokens(more).await;
+    let registered = world.control.wait(|seen| seen.target == "/dataplanes").await.json();
+    let entry = json!({"type": "oauth2_client_credentials", "tokenEndpoint": "https://tokens.example/token",
+        "clientId": "cp", "clientSecret": "for-the-control-plane", "jwksUri": "https://tokens.example/jwks"});
+    assert_eq!(registered["authorization"], entry);
+}
