@@ -75,11 +75,11 @@ fn delivery(options: &NewTransfer) -> Option<Value> {
     if let Some(broker) = &options.context_source {
         return Some(json!({"contextSource": {"broker": broker}}));
     }
-    let mut wish = json!({"broker": options.mirror.as_ref()?});
-    if let Some(on_end) = &options.on_end {
-        wish["onEnd"] = json!(on_end);
-    }
-    Some(json!({"mirror": wish}))
+    let broker = options.mirror.as_ref()?;
+    Some(match &options.on_end {
+        Some(on_end) => json!({"mirror": {"broker": broker, "onEnd": on_end}}),
+        None => json!({"mirror": {"broker": broker}}),
+    })
 }
 
 /// Waits until data flows, or has flowed; as consumer, until our own data plane has it and its address is known.

@@ -85,14 +85,11 @@ pub(crate) async fn flow_step(app: &App, row: &Model) -> ServiceResult<Option<Fl
 fn metadata(app: &App, row: &Model, plan: &policy_plan::EnforcementPlan) -> ServiceResult<Value> {
     let plan = policy_plan::sign(plan, &app.signer).map_err(ServiceError::internal)?;
     let renewable = role(row) == Role::Provider && !is_push(row) && can_be_verified(app, &row.counter_party);
-    let mut metadata = json!({"plan": plan});
-    if renewable {
-        metadata["renewal"] = json!(true);
-    }
-    if let Some(delivery) = wish::delivery(row).filter(|_| role(row) == Role::Consumer) {
-        metadata[DELIVERY] = delivery.encode();
-    }
-    Ok(metadata)
+    let renewal = renewable.then(|| ("renewal".to_owned(), json!(true)));
+    let delivery = wish::delivery(row).filter(|_| role(row) == Role::Consumer);
+    let delivery = delivery.map(|wish| (DELIVERY.to_owned(), wish.encode()));
+    let members = [("plan".to_owned(), json!(plan))].into_iter().chain(renewal).chain(delivery);
+    Ok(Value::Object(members.collect()))
 }
 
 /// The same for every attempt at one signal, also after a restart: a plane whose answer was lost knows it again and gives
