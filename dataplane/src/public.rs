@@ -94,7 +94,9 @@ async fn read(
                     .await;
             }
             if let Some(filter) = permitted.target().filter()? {
-                let question = Question { request, path: asked.path, query: asked.query, payload };
+                let flow = Arc::clone(permitted.target());
+                let (path, query, bookmarks) = (asked.path, asked.query, &flow.bookmarks);
+                let question = Question { request, path, query, payload, bookmarks };
                 return serve_selected(forwarder, &filter, source, question, permitted.into_ticket()).await;
             }
             let target = source.target(asked.path, asked.query)?;

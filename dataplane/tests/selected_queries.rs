@@ -161,6 +161,12 @@ async fn pages_hold_what_is_shown_and_the_count_is_of_that() {
             next = link.map(|link| link.split(['?', '>']).nth(1).unwrap().to_owned());
         }
         assert_eq!(found, shown);
+        // From one page to the next the source is not read from the beginning again.
+        let before = source.all().len();
+        for page in 0..12 {
+            assert_eq!(ask(&format!("limit=2&offset={}", page * 2)).await.status, 200);
+        }
+        assert!(source.all().len() - before <= 24, "{}", source.all().len() - before);
         assert_eq!(ask("limit=1000").await.json().as_array().unwrap().len(), 23);
         assert_eq!(ask("offset=23").await.text(), "[]");
         assert!(matches!(ask("limit=1001").await.status, 400 | 403));
@@ -252,6 +258,8 @@ async fn a_page_for_people_becomes_an_error_of_ngsi_ld() {
             assert!(problem["detail"].as_str().unwrap().contains("or a proxy before it"), "{problem}");
             assert_eq!(reply.header("retry-after"), Some("7"));
         }
+        // So that nobody takes the source for broken as a whole.
+        assert_eq!(provider.get(&world.client, "/ngsi-ld/v1/entities/urn:a:200?json", &[]).await.status, 200);
     }
     // What is no page keeps its body; other paths than those of NGSI-LD are no matter of it.
     for (path, status, body) in [

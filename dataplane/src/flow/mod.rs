@@ -19,6 +19,7 @@ pub(crate) use table::FlowTable;
 
 use crate::fairness::Share;
 use crate::problem::Problem;
+use crate::proxy::Bookmarks;
 use crate::renewal::Renewal;
 use crate::source::Source;
 use crate::token::TokenHash;
@@ -155,6 +156,8 @@ pub(crate) struct Flow {
     filter: OnceLock<Arc<Filter>>,
     /// What may be written, once it was made ready.
     writer: OnceLock<Arc<Writer>>,
+    /// Where pages of what is shown begin in the source's list.
+    pub(crate) bookmarks: Bookmarks,
 }
 
 impl Flow {
@@ -171,6 +174,7 @@ impl Flow {
             allowed_from_ms: AtomicI64::new(i64::MAX),
             allowed_until_ms: AtomicI64::new(i64::MIN),
             raw_token: AtomicBool::new(false),
+            bookmarks: Bookmarks::default(),
             renewing: AtomicBool::new(false),
             source: OnceLock::new(),
             filter: OnceLock::new(),

@@ -1,6 +1,7 @@
 //! Forwarding one HTTP exchange to a source or a partner.
 
 mod body;
+mod bookmarks;
 mod headers;
 mod links;
 mod page;
@@ -21,6 +22,7 @@ use http::{HeaderValue, Uri};
 use hyper::body::Incoming;
 
 pub(crate) use body::{BrokenBody, HeadOnly, StreamedBody};
+pub(crate) use bookmarks::Bookmarks;
 pub(crate) use links::Rewrite;
 pub(crate) use page::{Behind, refuse_page};
 pub(crate) use selected::{Described, Question, describe, filtered_response, question, serve as serve_selected};

@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use ngsi_ld_filter::{Filter, Paged, Summary, Upstream, context_link};
 use serde_json::{Map, Value};
 
+use super::bookmarks::{Bookmarks, Place};
 use super::selected::{Described, describe, send};
 use super::{Forwarder, ended_meanwhile};
 use crate::clock::now_ms;
@@ -37,6 +38,7 @@ pub(super) struct Book<'a> {
     pub(super) query: Option<&'a str>,
     pub(super) upstream: &'a Upstream,
     pub(super) ticket: &'a Ticket,
+    pub(super) bookmarks: &'a Bookmarks,
 }
 
 /// What is being put together.
@@ -61,13 +63,24 @@ impl Book<'_> {
         let limit = paged.limit.unwrap_or(DEFAULT_LIMIT);
         let end = paged.offset.saturating_add(limit);
         let size = if paged.count { SOURCE_PAGE.1 } else { (limit + 1).clamp(SOURCE_PAGE.0, SOURCE_PAGE.1) };
-        let mut page = Page::default();
-        let mut from = 0;
+        let question = self.bookmarks.question(self.path, self.upstream);
+        let begin = match paged.count {
+            true => Place::default(),
+            false => self.bookmarks.find(question, paged.offset),
+        };
+        let mut page = Page { shown: begin.shown, ..Page::default() };
+        let (mut from, mut next) = (begin.from, begin);
         for _ in 0..MOST_PAGES {
+            if page.shown <= end {
+                next = Place { shown: page.shown, from };
+            }
             let (seen, more) = self.read(from, size, paged.offset..end, &mut page).await?;
             from += seen;
             let whole = seen == 0 || (seen < size && !more);
             if whole || (!paged.count && page.shown > end) {
+                if limit > 0 && page.shown > end {
+                    self.bookmarks.put(question, end, next);
+                }
                 return Ok(self.respond(paged, limit, page));
             }
         }

@@ -17,6 +17,7 @@ use http::HeaderValue;
 use ngsi_ld_filter::{Asked, Filter, MAX_QUERY_BODY, Posted, Stream, Told, Upstream, context_link};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::bookmarks::Bookmarks;
 use super::pages::Book;
 use super::{BrokenBody, Forwarder, StreamedBody, ended_meanwhile, headers, too_large, unreachable};
 use crate::client;
@@ -38,6 +39,8 @@ pub(crate) struct Question<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
     pub(crate) payload: Payload,
+    /// Where pages begin, as the flow remembers it.
+    pub(crate) bookmarks: &'a Bookmarks,
 }
 
 /// Asks the source for what the caller may ask, and answers with what the caller may see.
@@ -52,7 +55,7 @@ pub(crate) async fn serve(
     question: Question<'_>,
     ticket: Ticket,
 ) -> Result<HttpResponse, Problem> {
-    let Question { request, path, query, payload } = question;
+    let Question { request, path, query, payload, bookmarks } = question;
     let accept = joined(request, &header::ACCEPT)?;
     let link = joined(request, &header::LINK)?;
     let now_ms = now_ms();
@@ -71,7 +74,8 @@ pub(crate) async fn serve(
     };
     if let Some(paged) = upstream.paged {
         let (upstream, ticket) = (&upstream, &ticket);
-        return Book { forwarder, filter, source, request, path, query, upstream, ticket }.serve(paged).await;
+        let book = Book { forwarder, filter, source, request, path, query, upstream, ticket, bookmarks };
+        return book.serve(paged).await;
     }
     let answer = send(forwarder, source, request, path, &upstream, &ticket).await?;
     let Described { status, media, context, links, count, stream, body } = describe(filter, &upstream, answer, now_ms)?;
