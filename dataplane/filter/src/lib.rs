@@ -24,6 +24,7 @@ mod scan;
 mod search;
 mod stream;
 mod table;
+mod upstream;
 mod value;
 mod write;
 
@@ -31,9 +32,10 @@ pub use discovery::Told;
 pub use head::{context_link, contexts};
 pub use names::is_core;
 pub use query::{MAX_QUERY_BODY, Posted};
-pub use request::{Asked, Paged, Upstream, id_pattern};
+pub use request::{Asked, id_pattern};
 pub use rules::Filter;
 pub use stream::{Answer, Representation, Shape, Stream, Summary};
+pub use upstream::{Paged, Upstream};
 pub use write::{Failure, Outcome, Step, WriteAsked, WritePlanned, Writer, Written};
 
 /// Why an answer ends: a machine code and a sentence. The sentence holds nothing of the answer's content but names.

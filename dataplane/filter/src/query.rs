@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 use crate::body::{MAX_ITEMS, known, member, names, not_readable, object, text};
 use crate::head::context_link;
 use crate::names::is_core;
-use crate::request::{Asked, CORE, Upstream, not_admitted, refusal};
+use crate::request::{Asked, CORE, not_admitted, refusal};
 use crate::rules::Filter;
+use crate::upstream::Upstream;
 
 /// Longest body of a query, in bytes.
 pub const MAX_QUERY_BODY: usize = 256 * 1024;
