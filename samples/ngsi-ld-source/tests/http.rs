@@ -260,7 +260,7 @@ async fn tenants_and_errors() {
         ("/entities?type=A&geometryProperty=location", 400, "BadRequestData"),
         ("/entities/urn:ngsi-ld:None", 404, "ResourceNotFound"),
         ("/entities/urn:ngsi-ld:Bridge:1?attrs=height", 404, "ResourceNotFound"),
-        ("/csourceRegistrations", 404, "ResourceNotFound"),
+        ("/entityMaps", 404, "ResourceNotFound"),
     ] {
         let answer = get(&running, path, &[("accept", "application/ld+json")]).await;
         assert_eq!(answer.status, status, "{path}");
@@ -376,4 +376,47 @@ async fn batches_create_replace_and_delete() {
     }
     let inline = json!([{"id": "urn:b:9", "type": "Bench", "@context": "https://example.org/air.jsonld"}]);
     assert_eq!(post("upsert", inline).await.0, 400, "a context belongs to JSON-LD");
+}
+
+#[tokio::test]
+async fn registered_sources_are_asked_too() {
+    let (here, there) = (start(&[]), start(&[]));
+    let client = reqwest::Client::new();
+    let bench =
+        |id: &str, seats: u32| json!({"id": id, "type": "Bench", "seats": {"type": "Property", "value": seats}});
+    for (source, benches) in [
+        (&here, json!([bench("urn:b:1", 1)])),
+        (&there, json!([bench("urn:b:1", 9), bench("urn:b:2", 2), bench("urn:c:3", 3)])),
+    ] {
+        let written = client.post(format!("{}/entityOperations/upsert", source.root)).json(&benches).send().await;
+        assert_eq!(written.unwrap().status().as_u16(), 201);
+    }
+    let registration = |endpoint: &str| {
+        json!({"id": "urn:r:1", "type": "ContextSourceRegistration", "endpoint": endpoint.trim_end_matches("/ngsi-ld/v1"),
+            "information": [{"entities": [{"type": "Bench", "idPattern": "^urn:b:"}]}]})
+    };
+    let register = |source: &Running, body: Value| {
+        let request = client.post(format!("{}/csourceRegistrations", source.root)).json(&body);
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!(register(&here, registration(&there.root)).await, 201);
+    assert_eq!(register(&here, registration(&there.root)).await, 409);
+    let found = get(&here, "/entities?type=Bench&options=keyValues&q=seats%3E0", &[]).await.json();
+    let seats: Vec<(&str, u64)> = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["id"].as_str().unwrap(), one["seats"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(seats, [("urn:b:1", 1), ("urn:b:2", 2)], "what lies here counts; no more than is registered");
+    assert_eq!(get(&here, "/entities/urn:b:2", &[]).await.json()["seats"]["value"], 2);
+    assert_eq!(get(&here, "/entities/urn:c:3", &[]).await.status, 404);
+    assert_eq!(get(&here, "/entities?type=Bench&local=true", &[]).await.json().as_array().unwrap().len(), 1);
+    // Each asks the other: the circle ends, and what lies in both is found.
+    assert_eq!(register(&there, registration(&here.root)).await, 201);
+    assert_eq!(get(&here, "/entities?type=Bench", &[]).await.json().as_array().unwrap().len(), 2);
+    let removed = client.delete(format!("{}/csourceRegistrations/urn:r:1", here.root)).send().await.unwrap();
+    assert_eq!(removed.status().as_u16(), 204);
+    assert_eq!(get(&here, "/csourceRegistrations", &[]).await.json(), json!([]));
+    assert_eq!(get(&here, "/entities?type=Bench", &[]).await.json().as_array().unwrap().len(), 1);
 }
