@@ -43,12 +43,11 @@ fn shown(selection: &Selection) -> Value {
     };
     let attributes: Vec<&String> =
         selection.attributes.iter().map(|rule| &rule.name).filter(|name| !is_removed(name)).collect();
-    let mut shown = json!({"types": selection.types, "attributes": attributes});
     // Pseudonyms have no pattern that the partner could know them by.
-    if let Some(ids) = selection.ids.as_ref().filter(|_| !selection.pseudonymous_ids) {
-        shown["ids"] = json!(ids);
+    match selection.ids.as_ref().filter(|_| !selection.pseudonymous_ids) {
+        Some(ids) => json!({"types": selection.types, "attributes": attributes, "ids": ids}),
+        None => json!({"types": selection.types, "attributes": attributes}),
     }
-    shown
 }
 
 #[cfg(test)]

@@ -65,19 +65,17 @@ pub(super) fn registration(id: &str, shown: &Shown, way: &Way<'_>) -> Value {
         .types
         .iter()
         .map(|kind| {
-            let mut entity = json!({"type": kind});
-            if let Some((member, value)) = &ids {
-                entity[*member] = json!(value);
-            }
-            entity
+            let ids = ids.iter().map(|(member, value)| ((*member).to_owned(), json!(value)));
+            Value::Object([("type".to_owned(), json!(kind))].into_iter().chain(ids).collect())
         })
         .collect();
-    let mut information = json!({"entities": entities});
-    if let Some(attributes) = &shown.attributes {
+    let information = match &shown.attributes {
         // Which of them are relationships the agreement does not say.
-        information["propertyNames"] = json!(attributes);
-        information["relationshipNames"] = json!(attributes);
-    }
+        Some(attributes) => {
+            json!({"entities": entities, "propertyNames": attributes, "relationshipNames": attributes})
+        }
+        None => json!({"entities": entities}),
+    };
     let mut told = vec![json!({"key": "jsonldContext", "value": way.context})];
     told.extend(way.authorization.map(|value| json!({"key": "Authorization", "value": value})));
     json!({
