@@ -16,6 +16,7 @@ use crate::service::in_flight::InFlight;
 use crate::service::monitor::Pokes;
 use crate::service::partner::Addresses;
 use crate::service::plane_tokens::PlaneTokens;
+use crate::service::presence::Presences;
 use crate::service::site::SiteModules;
 use crate::store::{DEFAULT_CONTEXT, Store, tokens};
 
@@ -45,6 +46,8 @@ pub(crate) struct App {
     pub site: SiteModules,
     /// What the monitor has to look at now.
     pub monitor: Pokes,
+    /// What wakes the watch over data planes.
+    pub presences: Presences,
     /// Tokens that were fetched for data planes, and the keys of theirs.
     pub plane_tokens: PlaneTokens,
     /// Messages that this process has sent and that are not settled yet.

@@ -76,13 +76,15 @@ pub(crate) struct FetchError {
     pub retryable: bool,
     /// Whether our own rules forbid the request, so that no connection was made.
     pub forbidden: bool,
+    /// Whether no connection was made, so that nobody has the request.
+    pub unreached: bool,
     /// What happened, in words.
     pub message: String,
 }
 
 impl FetchError {
     fn refused(message: impl Into<String>) -> Self {
-        Self { retryable: false, forbidden: true, message: message.into() }
+        Self { retryable: false, forbidden: true, unreached: true, message: message.into() }
     }
 }
 
@@ -254,7 +256,7 @@ impl Fetcher {
             let chunk = chunk.map_err(describe)?;
             if body.len() + chunk.len() > limit {
                 let message = format!("the answer is larger than {limit} bytes");
-                return Err(FetchError { retryable: false, forbidden: false, message });
+                return Err(FetchError { retryable: false, forbidden: false, unreached: false, message });
             }
             body.extend_from_slice(&chunk);
         }
@@ -323,7 +325,12 @@ fn describe(error: reqwest::Error) -> FetchError {
     }
     let refused = cause.to_string().contains(NOT_PUBLIC);
     let what = if error.is_timeout() { "time-out: " } else { "" };
-    FetchError { retryable: !refused && !error.is_builder(), forbidden: refused, message: format!("{what}{cause}") }
+    FetchError {
+        retryable: !refused && !error.is_builder(),
+        forbidden: refused,
+        unreached: error.is_connect(),
+        message: format!("{what}{cause}"),
+    }
 }
 
 const NOT_PUBLIC: &str = "has no public address";

@@ -21,6 +21,7 @@ use crate::service::in_flight::InFlight;
 use crate::service::monitor::{self, Pokes};
 use crate::service::partner::Addresses;
 use crate::service::plane_tokens::PlaneTokens;
+use crate::service::presence::{self, Presences};
 use crate::service::site::{self, SiteModules};
 use crate::service::token;
 use crate::store::{DEFAULT_CONTEXT, Store, StoreResult, now_ms, secrets};
@@ -82,6 +83,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         signaling_token: installation.signaling_token,
         site: SiteModules::open(config.policy.site_modules.clone()),
         monitor: Pokes::default(),
+        presences: Presences::default(),
         plane_tokens: PlaneTokens::default(),
         in_flight: InFlight::default(),
         serving: Serving::default(),
@@ -105,6 +107,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let watching = tokio::spawn(dcp::watch(app.clone(), stop.clone()));
     let monitoring = tokio::spawn(monitor::run(app.clone(), stop.clone()));
     let ruling = tokio::spawn(site::run(app.clone(), stop.clone()));
+    let attending = tokio::spawn(presence::run(app.clone(), stop.clone()));
     let servers = start_servers(&app, dsp, management, signaling, token_hash, &stop)
         .map_err(|error| ServeError::new("a listener cannot be served", error))?;
     let handles: Vec<_> = servers.iter().map(actix_web::dev::Server::handle).collect();
@@ -118,7 +121,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     for task in serving.into_iter() {
         let _ended = task.await;
     }
-    let _ended = tokio::join!(working, hooks, watching, monitoring, ruling);
+    let _ended = tokio::join!(working, hooks, watching, monitoring, ruling, attending);
     Ok(())
 }
 
@@ -146,8 +149,9 @@ fn start_servers(
         }
         dsp::configure(config);
     })?;
+    let stopping = stop.clone();
     let planes = listen::serve(signaling, 1, limits, move |config| {
-        config.app_data(data.clone());
+        config.app_data(data.clone()).app_data(web::Data::new(stopping.clone()));
         signaling::configure(config);
     })?;
     let operators = listen::serve(management, 1, limits, management::configure(app.clone(), token_hash, stop.clone()))?;

@@ -17,6 +17,7 @@ use crate::service::in_flight::InFlight;
 use crate::service::monitor::Pokes;
 use crate::service::partner::Addresses;
 use crate::service::plane_tokens::PlaneTokens;
+use crate::service::presence::Presences;
 use crate::service::site::SiteModules;
 use crate::store::{DEFAULT_CONTEXT, Store, now_ms, secrets, transfer};
 
@@ -65,6 +66,7 @@ pub(crate) async fn app_with(settings: &str, root: &str) -> (TempDir, Arc<App>) 
         signaling_token: installation.signaling_token,
         site: SiteModules::open(config.policy.site_modules.clone()),
         monitor: Pokes::default(),
+        presences: Presences::default(),
         plane_tokens: PlaneTokens::default(),
         in_flight: InFlight::default(),
         serving: crate::http::ready::Serving::default(),

@@ -4,6 +4,7 @@
 //! that a full disk cannot keep data moving.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use dps_signaling::{
     Callback as Told, DataAddress, DataFlowState, Direction, FlowRequest, HTTP_PULL, HTTP_PUSH, Signal, StatusMessage,
@@ -14,7 +15,9 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::clock::now_ms;
-use crate::flow::{Flow, FlowRecord, INTERFACE_PROPERTY, Issued, Live, NGSI_LD, Role, Run, Terms, moves};
+use crate::flow::{
+    Flow, FlowRecord, INTERFACE_PROPERTY, Issued, Live, MOVES_PROPERTY, NGSI_LD, Role, Run, Terms, moves,
+};
 use crate::inbox;
 use crate::plane::Plane;
 use crate::problem::Problem;
@@ -86,7 +89,7 @@ impl Plane {
             _ => {}
         }
         self.check_renewal(&flow, address)?;
-        self.change(&flow, Signal::Started, message, address).await
+        self.change(&flow, Signal::Started, message, address, false).await
     }
 
     /// With the setting, a pull by the HTTP profile must come with an address that can be renewed.
@@ -113,10 +116,25 @@ impl Plane {
     ) -> Result<Answer, Problem> {
         let flow = self.known(id)?;
         self.check_renewal(&flow, address)?;
-        self.change(&flow, Signal::Resume, message, address).await
+        self.change(&flow, Signal::Resume, message, address, false).await
     }
 
-    /// `suspend`, `completed` or `terminate`, on either side.
+    /// `suspend`, on either side. With `swap` a resumption with another address follows: what we read comes to its end.
+    ///
+    /// # Errors
+    /// 404 for an unknown flow, 400 for a wrong state.
+    pub(crate) async fn suspend(
+        self: &Arc<Self>,
+        id: &str,
+        message: Option<String>,
+        swap: bool,
+    ) -> Result<Answer, Problem> {
+        let flow = self.known(id)?;
+        let reads = (flow.terms.role, flow.terms.direction) == (Role::Consumer, Direction::Pull);
+        self.change(&flow, Signal::Suspend, message, None, swap && reads).await
+    }
+
+    /// `completed` or `terminate`, on either side.
     ///
     /// # Errors
     /// 404 for an unknown flow, 400 for a wrong state.
@@ -127,7 +145,7 @@ impl Plane {
         message: Option<String>,
     ) -> Result<Answer, Problem> {
         let flow = self.known(id)?;
-        self.change(&flow, signal, message, None).await
+        self.change(&flow, signal, message, None, false).await
     }
 
     /// The flow's state.
@@ -396,6 +414,9 @@ impl Plane {
         if flow.terms.direction == Direction::Push {
             address.properties.push((inbox::PROPERTY.to_owned(), inbox::RESUMABLE.to_owned()));
         }
+        if flow.terms.direction == Direction::Pull && self.is_seen() {
+            address.properties.push((MOVES_PROPERTY.to_owned(), "true".to_owned()));
+        }
         if flow.terms.serves_ngsi_ld() {
             address.properties.push((INTERFACE_PROPERTY.to_owned(), NGSI_LD.to_owned()));
         }
@@ -431,6 +452,7 @@ impl Plane {
         signal: Signal,
         message: Option<String>,
         address: Option<&Value>,
+        swap: bool,
     ) -> Result<Answer, Problem> {
         let _gate = flow.gate.lock().await;
         let live = flow.live();
@@ -463,7 +485,7 @@ impl Plane {
                 address_expires_ms: None,
                 last_message: message,
                 changed_ms: now_ms(),
-                run: None,
+                run: live.run.clone().filter(|_| swap),
             };
             let change = Change::flow(&FlowRecord::of(&flow.terms, &stopped));
             flow.publish(stopped);
@@ -508,7 +530,7 @@ impl Plane {
         let address = DataAddress::decode(address)?;
         self.check_address(&address)?;
         // A new address may want its token in the other form.
-        flow.raw_token.store(false, std::sync::atomic::Ordering::Relaxed);
+        flow.raw_token.store(false, Ordering::Relaxed);
         Ok(address)
     }
 

@@ -12,16 +12,17 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use dps_signaling::{DataAddress, DataFlowState, Direction};
 use http::{HeaderValue, Uri};
+use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 use url::Url;
 
-use crate::flow::{Flow, INTERFACE_PROPERTY, NGSI_LD, Role};
+use crate::flow::{Flow, INTERFACE_PROPERTY, Live, MOVES_PROPERTY, NGSI_LD, Role, Run};
 use crate::permit::{self, Permitted};
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
-use crate::proxy::{Behind, Forwarder, Rewrite, Target, refuse_page};
+use crate::proxy::{Behind, Forwarder, Rewrite, Target, ended_meanwhile, refuse_page};
 use crate::public::{NGSI_LD_PATH, is_ngsi_ld as leads_to_ngsi_ld, no_route, refuse_trace, split};
 use crate::subscription;
 use crate::{delivery, via};
@@ -78,7 +79,13 @@ async fn answer(
             || Problem::not_found("unknown_transfer", "there is no transfer of this name on the consumer's side");
         (flow.ok_or_else(unknown)?, rest, format!("{base}/flows/{process}"), false)
     };
-    let permitted = permit::local(&plane, flow, &request).await?;
+    if flow.terms.direction == Direction::Push && flow.live().state == DataFlowState::Completed {
+        // What was received is ours, and stays.
+        let folder = plane.inbox.source(&flow.terms.process_id, &plane.digests);
+        let ticket = Arc::new(Run::default()).enter(None, None).map_err(|_| ended_meanwhile())?;
+        return folder.serve(&request, rest, ticket).await;
+    }
+    let permitted = admit(&plane, flow, &request).await?;
     if permitted.target().terms.direction == Direction::Push {
         let folder = plane.inbox.source(&permitted.target().terms.process_id, &plane.digests);
         return folder.serve(&request, rest, permitted.into_ticket()).await;
@@ -108,20 +115,76 @@ struct Fetch<'a> {
     as_broker: bool,
 }
 
+/// Admits a reader; one who comes while the flow changes its address waits for the new one.
+async fn admit(plane: &Arc<Plane>, flow: Arc<Flow>, request: &HttpRequest) -> Result<Permitted<Arc<Flow>>, Problem> {
+    let changes = |live: &Live| live.state == DataFlowState::Suspended && live.run.is_some();
+    if changes(&flow.live()) {
+        // When it takes too long, the refusal says that the transfer is suspended.
+        let _ = tokio::time::timeout(plane.config.wait_for_address, flow.situation(|live| !changes(live))).await;
+    }
+    permit::local(plane, flow, request).await
+}
+
+/// Reads from the provider. When nothing came because the data plane behind the address is gone, and the provider moves its flows then,
+/// a reader who only reads is answered from the new address: nobody has seen a byte yet.
 async fn fetch(
-    plane: &Plane,
+    plane: &Arc<Plane>,
     forwarder: &Forwarder,
     permitted: Permitted<Arc<Flow>>,
     request: &HttpRequest,
     payload: Payload,
     fetch: Fetch<'_>,
 ) -> Result<HttpResponse, Problem> {
-    let flow = permitted.target();
-    let live = flow.live();
-    let address = live.address.as_ref().ok_or_else(|| {
+    let live = permitted.target().live();
+    let address = address_of(&live)?;
+    let answer = exchange(plane, forwarder, &permitted, address, request, Some(payload), &fetch).await;
+    let moved = match &answer {
+        Ok((answer, _)) => answer.status() == http::StatusCode::UNAUTHORIZED,
+        Err(problem) => matches!(problem.code(), "partner_unreachable" | "partner_resting"),
+    };
+    if moved && only_reads(request) && address.property(MOVES_PROPERTY).is_some() {
+        let flow = Arc::clone(permitted.target());
+        let another = |now: &Live| now.state != DataFlowState::Suspended && now.address != live.address;
+        let changed = tokio::time::timeout(plane.config.wait_for_address, flow.situation(another)).await;
+        if let Ok(live) = changed {
+            drop(permitted);
+            let permitted = permit::local(plane, flow, request).await?;
+            let address = address_of(&live)?;
+            let (answer, rewrite) = exchange(plane, forwarder, &permitted, address, request, None, &fetch).await?;
+            refuse_page(fetch.path, &answer, Behind::Partner)?;
+            return Ok(forwarder.answer(request, answer, &rewrite, permitted.into_ticket()));
+        }
+    }
+    let (answer, rewrite) = answer?;
+    refuse_page(fetch.path, &answer, Behind::Partner)?;
+    Ok(forwarder.answer(request, answer, &rewrite, permitted.into_ticket()))
+}
+
+/// Whether the request can be sent twice: it changes nothing and has no body.
+fn only_reads(request: &HttpRequest) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.headers().contains_key(header::CONTENT_LENGTH)
+        && !request.headers().contains_key(header::TRANSFER_ENCODING)
+}
+
+fn address_of(live: &Live) -> Result<&DataAddress, Problem> {
+    live.address.as_ref().ok_or_else(|| {
         let detail = "the provider has given no data address for this transfer";
         Problem::new(StatusCode::BAD_GATEWAY, "address_missing", Fault::Peer, detail)
-    })?;
+    })
+}
+
+/// One exchange with the provider's data plane, as far as the head of its answer.
+async fn exchange(
+    plane: &Plane,
+    forwarder: &Forwarder,
+    permitted: &Permitted<Arc<Flow>>,
+    address: &DataAddress,
+    request: &HttpRequest,
+    payload: Option<Payload>,
+    fetch: &Fetch<'_>,
+) -> Result<(http::Response<Incoming>, Rewrite), Problem> {
+    let flow = permitted.target();
     let endpoint = address.endpoint.as_deref().unwrap_or_default();
     let endpoint = plane
         .guard
@@ -136,21 +199,17 @@ async fn fetch(
         // Of a request that our broker forwards it names a tenant of that broker.
         drop_tenant: fetch.as_broker || request.headers().contains_key(header::VIA),
     };
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD)
-        && !request.headers().contains_key(header::CONTENT_LENGTH)
-        && !request.headers().contains_key(header::TRANSFER_ENCODING);
-    let mut answer = forwarder.send(request, Some(payload), &target, permitted.ticket()).await?;
+    let mut answer = forwarder.send(request, payload, &target, permitted.ticket()).await?;
     let refused = matches!(answer.status(), http::StatusCode::UNAUTHORIZED | http::StatusCode::FORBIDDEN);
     // EDC leaves the standard's member out, and wants its token without a scheme although it says `bearer`.
-    if refused && !raw && !address.standard_endpoint && reads {
+    if refused && !raw && !address.standard_endpoint && only_reads(request) {
         target.authorization = authorization(address, true)?;
         answer = forwarder.send(request, None, &target, permitted.ticket()).await?;
         if answer.status().is_success() {
             flow.raw_token.store(true, Ordering::Relaxed);
         }
     }
-    refuse_page(fetch.path, &answer, Behind::Partner)?;
-    Ok(forwarder.answer(request, answer, &rewrite, permitted.into_ticket()))
+    Ok((answer, rewrite))
 }
 
 /// The path without a slash after a resource of NGSI-LD, where some clients put one and the standard has none.

@@ -1,6 +1,7 @@
 //! What all listeners and background tasks share.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use dps_signaling::{ControlPlaneRegistration, FlowRequest, SignalError};
@@ -76,6 +77,10 @@ pub(crate) struct Plane {
     pub(crate) callbacks: mpsc::UnboundedSender<Callback>,
     /// The control plane does not seem to know us.
     pub(crate) forgotten: Notify,
+    /// The control plane has said which of the kept flows are still ours, or nobody will.
+    pub(crate) compared: Notify,
+    /// The control plane sees whether we are there, and gives our pulls to others when we are not.
+    pub(crate) seen: AtomicBool,
     /// A partner's address that can be renewed has come.
     pub(crate) renewals: Notify,
     /// What is delivered to brokers of ours.
@@ -135,6 +140,8 @@ impl Plane {
             taken: consumer::Consumer::default(),
             callbacks,
             forgotten: Notify::new(),
+            compared: Notify::new(),
+            seen: AtomicBool::new(false),
             renewals: Notify::new(),
             mirrors: mirror::Mirrors::default(),
             context_sources: context_source::ContextSources::default(),
@@ -290,6 +297,11 @@ impl Plane {
     /// What calls of the planes to each other need.
     pub(crate) fn outside(&self) -> Outside {
         Outside { client: self.control.clone(), background: self.background.clone() }
+    }
+
+    /// Whether the control plane sees that we are there.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.seen.load(Ordering::Relaxed)
     }
 
     /// How long a token for the flow's partner lives, in seconds: no longer than its plan says, and short when it can be renewed.

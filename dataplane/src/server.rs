@@ -1,6 +1,7 @@
 //! The three listeners: bound, served, drained.
 
 use std::any::Any;
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
@@ -25,7 +26,7 @@ use crate::flow::Connection;
 use crate::plane::Plane;
 use crate::proxy::Forwarder;
 use crate::store::StoreError;
-use crate::{delivery, local, public, renewal, signaling, subscription, watch};
+use crate::{delivery, local, public, renewal, signaling, subscription, usage, watch};
 
 /// Bytes gathered before a write to a reader, so that a head and a small body go together. A chunk comes on top: this and the
 /// size of a read from the source are what an open stream keeps.
@@ -55,8 +56,8 @@ pub enum StartError {
 }
 
 /// A running data plane.
-#[derive(Debug)]
 pub struct Running {
+    plane: Arc<Plane>,
     handles: Vec<ServerHandle>,
     servers: Vec<JoinHandle<io::Result<()>>>,
     background: Vec<JoinHandle<()>>,
@@ -69,10 +70,32 @@ pub struct Running {
     pub local: SocketAddr,
 }
 
+impl fmt::Debug for Running {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Running")
+            .field("public", &self.public)
+            .field("signaling", &self.signaling)
+            .field("local", &self.local)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Running {
-    /// Takes no new requests, lets running ones end within the drain time, and closes the store.
+    fn serve(&mut self, plane: &Data<Plane>, side: Side, socket: TcpListener) -> io::Result<()> {
+        let server = serve(plane, side, socket)?;
+        self.handles.push(server.handle());
+        let shared = plane.clone();
+        self.servers.push(tokio::spawn(async move { shared.serving.run(server).await }));
+        Ok(())
+    }
+
+    /// Lets the pulls go to other data planes, takes no new requests, lets running ones end within the drain time, gives back the uses that
+    /// it holds, and closes the store.
     pub async fn stop(self) {
+        signaling::presence::leave(&self.plane).await;
         futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
+        usage::give_back(&self.plane).await;
         self.over.cancel();
         for task in &self.background {
             task.abort();
@@ -106,14 +129,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let sockets = [bind(&config.public)?, bind(&config.signaling)?, bind(&config.local)?];
     let addresses = sockets.each_ref().map(|socket| socket.local_addr());
     let [public_socket, signaling_socket, local_socket] = sockets;
-    let servers = [
-        serve(&plane, Side::Public, public_socket),
-        serve(&plane, Side::Signaling, signaling_socket),
-        serve(&plane, Side::Local, local_socket),
-    ];
-    let configured = [&config.public, &config.signaling, &config.local];
     let failed = |(address, error): (SocketAddr, io::Error)| StartError::Listen { address, error };
     let mut running = Running {
+        plane: plane.clone().into_inner(),
         handles: Vec::new(),
         servers: Vec::new(),
         background: Vec::new(),
@@ -123,12 +141,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         local: config.local.address,
     };
     let places = [&mut running.public, &mut running.signaling, &mut running.local];
-    for (((place, address), server), listener) in places.into_iter().zip(addresses).zip(servers).zip(configured) {
+    let configured = [&config.public, &config.signaling, &config.local];
+    for ((place, address), listener) in places.into_iter().zip(addresses).zip(configured) {
         *place = address.map_err(|error| failed((listener.address, error)))?;
-        let server = server.map_err(|error| failed((listener.address, error)))?;
-        running.handles.push(server.handle());
-        let shared = plane.clone();
-        running.servers.push(tokio::spawn(async move { shared.serving.run(server).await }));
+    }
+    for (side, socket) in [(Side::Signaling, signaling_socket), (Side::Local, local_socket)] {
+        running.serve(&plane, side, socket).map_err(|error| failed((side.listener(config).address, error)))?;
     }
     for (name, address, listener) in [
         ("public", running.public, &config.public),
@@ -149,8 +167,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tokio::spawn(subscription::provider::keep_brokers(Arc::clone(&shared))),
         tokio::spawn(subscription::consumer::keep(Arc::clone(&shared))),
         tokio::spawn(delivery::keep(Arc::clone(&shared))),
-        tokio::spawn(watch::keep_clean(shared)),
+        tokio::spawn(watch::keep_clean(Arc::clone(&shared))),
     ];
+    // Partners are served last: a flow that has gone to another data plane meanwhile must not be.
+    signaling::presence::fence(&shared).await;
+    running.serve(&plane, Side::Public, public_socket).map_err(|error| failed((config.public.address, error)))?;
     Ok(running)
 }
 

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::{Context as _, Error, Result};
 
@@ -62,6 +63,23 @@ impl Process {
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
         read().unwrap_or_else(|error| format!("{}: {error}", self.log.display()))
+    }
+
+    /// Sends SIGTERM and waits until it has ended.
+    ///
+    /// # Errors
+    /// When it does not in time; the sentence shows the end of its log.
+    pub async fn stop(&mut self, patience: Duration) -> Result<()> {
+        let signal = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        signal.context("kill")?;
+        let begin = Instant::now();
+        while self.child.try_wait().context(&self.name)?.is_none() {
+            if begin.elapsed() > patience {
+                return Err(Error::new(format!("{} does not stop\n{}", self.name, self.tail())));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     /// Ends it with SIGKILL, which it cannot prepare for, and waits until it is gone.

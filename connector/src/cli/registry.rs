@@ -57,6 +57,8 @@ const DATA_PLANES: Kind = Kind {
     path: "data-planes",
     columns: &[
         ("data plane", "/id"),
+        ("presence", "/presence"),
+        ("since", "/presenceSince"),
         ("endpoint", "/endpoint"),
         ("dialect", "/dialect"),
         ("profiles", "/profiles"),

@@ -1,21 +1,31 @@
 //! The API that data planes call: registration and callbacks (Data Plane Signaling, Control plane API).
 
+use std::convert::Infallible;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
-use dps_signaling::{Callback, RegistrationMessage, StatusMessage, UsageRequest};
+use dps_signaling::{Callback, RegistrationMessage, StatusMessage, UsageRequest, UsageReturn};
+use futures_util::stream;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use subtle::ConstantTimeEq as _;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::body::read;
 use super::problem::Problem;
 use super::ready;
 use crate::app::App;
 use crate::service::data_plane::{self, Caller};
+use crate::service::presence;
 use crate::service::transfer;
 use crate::service::usage;
 use crate::service::{ServiceError, ServiceResult};
+
+/// Lines to a data plane that may wait for it to read.
+const LINES: usize = 8;
 
 /// Adds the endpoints to a server.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
@@ -24,11 +34,15 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         .route("/ready", web::get().to(ready::answer))
         .route("/dataplanes", web::put().to(register))
         .route("/dataplanes/{id}", web::delete().to(unregister))
+        .route("/dataplanes/{id}/presence", web::post().to(present))
+        .route("/dataplanes/{id}/leave", web::post().to(leave))
         .route("/transfers/{id}/dataflow/{event}", web::post().to(callback))
         .route("/transfers/{id}/renewal/verify", web::post().to(verify_client))
         .route("/transfers/{id}/renewal/sign", web::post().to(sign_for_renewal))
         .route("/transfers/{id}/agreement", web::get().to(agreement))
-        .route("/transfers/{id}/usage", web::post().to(grant_usage));
+        .route("/transfers/{id}/usage", web::post().to(grant_usage))
+        .route("/transfers/{id}/usage/return", web::post().to(take_back_usage))
+        .route("/transfers/{id}/pin", web::put().to(pin));
 }
 
 async fn health() -> HttpResponse {
@@ -75,13 +89,48 @@ async fn register(app: web::Data<App>, http: HttpRequest, mut payload: web::Payl
         data_plane::check_registration(&caller, &message.dataplane_id)?;
         data_plane::register(&app, message).await
     };
-    finish(done.await, StatusCode::OK)
+    match done.await {
+        Ok(()) => HttpResponse::Ok().json(serde_json::json!({dps_signaling::presence::OFFER: true})),
+        Err(error) => Problem::from(error).error_response(),
+    }
+}
+
+/// The connection that a data plane keeps; both bodies stay open.
+async fn present(
+    app: web::Data<App>,
+    stop: web::Data<CancellationToken>,
+    http: HttpRequest,
+    id: web::Path<String>,
+    payload: web::Payload,
+) -> HttpResponse {
+    let admitted = async { data_plane::check_registration(&authenticate(&app, &http).await?, &id) };
+    if let Err(error) = admitted.await {
+        return Problem::from(error).error_response();
+    }
+    let (answer, body) = mpsc::channel(LINES);
+    let (app, stop) = (app.into_inner(), stop.as_ref().clone());
+    actix_web::rt::spawn(presence::hold(app, id.into_inner(), payload, answer, stop));
+    let lines = stream::unfold(body, |mut body| async move {
+        let line: Bytes = body.recv().await?;
+        Some((Ok::<_, Infallible>(line), body))
+    });
+    HttpResponse::Ok().content_type("application/x-ndjson").streaming(lines)
 }
 
 async fn unregister(app: web::Data<App>, http: HttpRequest, id: web::Path<String>) -> HttpResponse {
     let done = async {
         data_plane::check_registration(&authenticate(&app, &http).await?, &id)?;
         data_plane::unregister(&app, &id).await
+    };
+    finish(done.await, StatusCode::NO_CONTENT)
+}
+
+/// A data plane is about to stop; answered when its pulls have moved.
+async fn leave(app: web::Data<App>, http: HttpRequest, id: web::Path<String>) -> HttpResponse {
+    let app = app.into_inner();
+    let done = async {
+        data_plane::check_registration(&authenticate(&app, &http).await?, &id)?;
+        presence::leave(&app, &id).await
     };
     finish(done.await, StatusCode::NO_CONTENT)
 }
@@ -175,6 +224,19 @@ fn secret_answer(result: ServiceResult<SecretString>, name: &str) -> HttpRespons
     }
 }
 
+/// The data plane keeps something of the flow that no other has.
+async fn pin(app: web::Data<App>, http: HttpRequest, id: web::Path<String>, mut payload: web::Payload) -> HttpResponse {
+    let app = app.into_inner();
+    let done = async {
+        authenticate_for(&app, &http, &id).await?;
+        let body = json_body(&app, &http, &mut payload).await?.unwrap_or_default();
+        let plane = body.get("dataplaneId").and_then(Value::as_str);
+        let missing = || ServiceError::bad_request("bad_signal", "member `dataplaneId` is missing or no string");
+        transfer::pin(&app, &id, plane.ok_or_else(missing)?).await
+    };
+    finish(done.await, StatusCode::NO_CONTENT)
+}
+
 async fn grant_usage(
     app: web::Data<App>,
     http: HttpRequest,
@@ -191,6 +253,22 @@ async fn grant_usage(
         Ok(grant) => HttpResponse::Ok().json(grant.encode()),
         Err(error) => Problem::from(error).error_response(),
     }
+}
+
+/// A data plane that stops gives back what it has not spent.
+async fn take_back_usage(
+    app: web::Data<App>,
+    http: HttpRequest,
+    id: web::Path<String>,
+    mut payload: web::Payload,
+) -> HttpResponse {
+    let app = app.into_inner();
+    let done = async {
+        authenticate_for(&app, &http, &id).await?;
+        let body = json_body(&app, &http, &mut payload).await?.unwrap_or_default();
+        usage::take_back(&app, &id, UsageReturn::decode(&body).map_err(bad_signal)?).await
+    };
+    finish(done.await, StatusCode::NO_CONTENT)
 }
 
 fn bad_signal(error: dps_signaling::SignalError) -> ServiceError {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use dps_signaling::{ControlPlaneRegistration, Dialect, RegistrationMessage};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
 use super::plane_tokens;
+use super::presence::Presence;
 use super::{ServiceError, ServiceResult};
 use crate::app::App;
 use crate::store::{agreements, data_plane, now_ms, processes, registry, transfer};
@@ -113,6 +115,10 @@ pub(crate) async fn register(app: &Arc<App>, message: RegistrationMessage) -> Se
         labels: json!(message.labels).to_string(),
         authorization,
         authorization_value,
+        presence: None,
+        presence_since: None,
+        present_until: None,
+        connection: None,
         created_at: now_ms(),
         updated_at: now_ms(),
     };
@@ -173,6 +179,40 @@ pub(crate) async fn unregister(app: &App, id: &str) -> ServiceResult<()> {
         .await
 }
 
+/// Whether this data plane has said that it is there before, and is not now.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn is_gone(app: &App, id: Option<&str>) -> ServiceResult<bool> {
+    let Some(id) = id else { return Ok(false) };
+    let plane = registry::find::<data_plane::Entity>(app.store.reads(), app.context(), id).await?;
+    Ok(plane.is_some_and(|plane| Presence::of(&plane, now_ms(), app.started_at) == Presence::Absent))
+}
+
+/// The data planes that could serve one of these profiles to a new flow, the first choice first: those that take new flows before
+/// others, and among them in an order that is another one for each transfer, so that flows spread, and the same at each attempt.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn candidates(
+    app: &App,
+    transfer: &str,
+    profiles: [&str; 2],
+) -> ServiceResult<Vec<data_plane::Model>> {
+    let planes = registry::all::<data_plane::Entity>(&app.store, app.context()).await?;
+    let serves = |plane: &data_plane::Model| {
+        let served: Vec<String> = serde_json::from_str(&plane.profiles).unwrap_or_default();
+        served.iter().any(|name| profiles.contains(&name.as_str()))
+    };
+    let now = now_ms();
+    let mut serving: Vec<_> = planes.into_iter().filter(serves).collect();
+    serving.sort_by_cached_key(|plane| {
+        let takes = Presence::of(plane, now, app.started_at).takes_flows();
+        (!takes, Sha256::digest(format!("{transfer} {}", plane.id)).to_vec())
+    });
+    Ok(serving)
+}
+
 /// The agreement behind a transfer, as a data plane may ask for it.
 ///
 /// # Errors
@@ -187,4 +227,60 @@ pub(crate) async fn agreement_of(app: &App, id: &str) -> ServiceResult<Value> {
         members.insert("@context".to_owned(), json!([dsp_protocol::context::DSP_CONTEXT]));
     }
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn new_flows_spread_over_those_who_are_there() {
+        let (_folder, app) = crate::testing::app().await;
+        for (id, presence, profile) in [
+            ("a", Some("present"), "pull"),
+            ("b", Some("absent"), "pull"),
+            ("c", None, "pull"),
+            ("d", Some("present"), "pull"),
+            ("e", Some("present"), "push"),
+        ] {
+            let row = data_plane::Model {
+                context: app.context().to_owned(),
+                id: id.to_owned(),
+                endpoint: "http://127.0.0.1:1".to_owned(),
+                profiles: json!([profile]).to_string(),
+                dialect: "rc3".to_owned(),
+                labels: "[]".to_owned(),
+                authorization: "shared".to_owned(),
+                authorization_value: String::new(),
+                presence: presence.map(str::to_owned),
+                presence_since: None,
+                present_until: Some(i64::MAX),
+                connection: None,
+                created_at: 0,
+                updated_at: 0,
+            };
+            app.store
+                .write(move |unit| Box::pin(async move { registry::put::<data_plane::Entity>(unit, row).await }))
+                .await
+                .unwrap();
+        }
+        let order = async |transfer: &str| -> Vec<String> {
+            let found = candidates(&app, transfer, ["pull", "HttpData-PULL"]).await.unwrap();
+            found.into_iter().map(|plane| plane.id).collect()
+        };
+        let mut first = BTreeMap::new();
+        for number in 0..90 {
+            let transfer = format!("urn:uuid:{number}");
+            let found = order(&transfer).await;
+            assert_eq!(found.len(), 4, "{found:?}");
+            assert_eq!(found.last().map(String::as_str), Some("b"), "who is gone comes last");
+            assert_eq!(order(&transfer).await, found, "the same at each attempt");
+            *first.entry(found.first().unwrap().clone()).or_insert(0) += 1;
+        }
+        assert!(first.len() == 3 && first.values().all(|count| *count > 10), "{first:?}");
+    }
 }

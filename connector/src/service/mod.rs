@@ -16,6 +16,7 @@ pub(crate) mod negotiation;
 pub(crate) mod partner;
 pub(crate) mod plane_tokens;
 pub(crate) mod policy_tools;
+pub(crate) mod presence;
 pub(crate) mod process;
 pub(crate) mod reading;
 pub(crate) mod reason;

@@ -1,18 +1,19 @@
 //! Uses of agreements: counted here, spent by the data planes in blocks that are given out in advance.
 //!
 //! What was given counts as used, and is durable before the data plane hears of it. So no crash, no lost answer and no number of
-//! data planes leads to more uses than the agreement admits; what a data plane held when it crashed is lost.
+//! data planes leads to more uses than the agreement admits; what a data plane held when it crashed is lost. One that stops in order gives it
+//! back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dps_signaling::{UsageGrant, UsageMeter, UsageRequest, block};
+use dps_signaling::{UsageGrant, UsageMeter, UsageRequest, UsageReturn, block};
 use policy_plan::{Meter, Residual, Used};
 
 use super::transfer::rules;
 use super::{ServiceError, ServiceResult};
 use crate::app::App;
-use crate::store::{Unit, data_plane, facts, processes, registry, transfer, usage, usage_counter};
+use crate::store::{Unit, data_plane, facts, processes, registry, tokens, transfer, usage, usage_counter};
 
 /// For so long the transfers of an agreement that is used up still run, so that other data planes spend what they hold. The one
 /// that asked refuses its requests at once.
@@ -99,6 +100,44 @@ async fn give(
     })
 }
 
+/// For so long the name of a return is remembered, s.
+const RETURNS_KEPT_S: i64 = 24 * 60 * 60;
+
+/// A data plane that stops gives back what it was given and has not spent, and will not spend any more. Said again it counts once.
+///
+/// # Errors
+/// `not_found`; `nothing_to_return` for more than was given, or where each use is judged at the moment at which it is given.
+pub(crate) async fn take_back(app: &Arc<App>, transfer: &str, message: UsageReturn) -> ServiceResult<()> {
+    let row = processes::find::<transfer::Model>(app.store.reads(), app.context(), transfer).await?;
+    let row = row
+        .filter(|row| row.role == "provider")
+        .ok_or_else(|| ServiceError::not_found(format!("no transfer `{transfer}` in which we are the provider")))?;
+    let nothing = || ServiceError::conflict("nothing_to_return", "so much was not given, or it cannot be given again");
+    if rules(app, &row).await?.meters().contains(&Meter::Interval) {
+        return Err(nothing());
+    }
+    let (context, agreement) = (app.context(), row.agreement_id.clone());
+    let units = i64::try_from(message.units).map_err(|_| nothing())?;
+    let taken = app
+        .store
+        .write(move |unit| {
+            Box::pin(async move {
+                let until = unit.now() / 1000 + RETURNS_KEPT_S;
+                if !tokens::use_once(unit, context, "urn:hansa:usage-return", &message.id, until).await? {
+                    return Ok(false);
+                }
+                let back = usage::take_back(unit, context, &agreement, message.meter.as_wire(), units).await?;
+                if back { Ok(true) } else { Err(nothing()) }
+            })
+        })
+        .await?;
+    if taken {
+        tracing::info!(transfer, meter = message.meter.as_wire(), units, "a data plane has given uses back");
+        app.monitor.poke(&row.agreement_id);
+    }
+    Ok(())
+}
+
 /// What policies call the meter.
 fn looked_at(meter: UsageMeter) -> Meter {
     match meter {
@@ -166,10 +205,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_comes_back_is_given_again_and_counts_once() {
+        let (_folder, app) = crate::testing::app().await;
+        let rules = rules(&[(Meter::Count, TimeOperator::Lteq, 10)]);
+        let first = given(&app, &rules, Some(10), UsageMeter::Count, 8).await;
+        let back = async |units| {
+            let context = app.context();
+            app.store
+                .write(move |unit| {
+                    Box::pin(async move { usage::take_back(unit, context, "urn:a", "count", units).await })
+                })
+                .await
+                .unwrap()
+        };
+        assert_eq!(first.to, 2);
+        assert!(!back(3).await, "more than was given");
+        assert!(back(1).await);
+        let mut total = 1;
+        loop {
+            let grant = given(&app, &rules, Some(10), UsageMeter::Count, 8).await;
+            if grant.is_empty() {
+                break;
+            }
+            total += grant.to - grant.from;
+        }
+        assert_eq!(total, 10, "the one that was spent, and nine more");
+    }
+
+    #[tokio::test]
     async fn only_the_provider_of_a_transfer_gives() {
         let (_folder, app) = crate::testing::app().await;
         let request = UsageRequest { meter: UsageMeter::Count, wanted: 1 };
         let error = grant(&app, "urn:uuid:none", request).await.unwrap_err();
+        assert_eq!(error.kind, crate::service::Kind::NotFound);
+        let message = UsageReturn { id: "r".to_owned(), meter: UsageMeter::Count, units: 1 };
+        let error = take_back(&app, "urn:uuid:none", message).await.unwrap_err();
         assert_eq!(error.kind, crate::service::Kind::NotFound);
     }
 }

@@ -46,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(SqlMigration { name: "0004_usage", sql: include_str!("migrations/0004_usage.sql") }),
             Box::new(SqlMigration { name: "0005_purpose", sql: include_str!("migrations/0005_purpose.sql") }),
             Box::new(SqlMigration { name: "0006_delivery", sql: include_str!("migrations/0006_delivery.sql") }),
+            Box::new(SqlMigration { name: "0007_presence", sql: include_str!("migrations/0007_presence.sql") }),
         ]
     }
 }

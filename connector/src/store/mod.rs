@@ -23,6 +23,7 @@ pub(crate) mod facts;
 pub(crate) mod issuances;
 pub(crate) mod leases;
 pub(crate) mod negotiations;
+pub(crate) mod presence;
 pub(crate) mod processes;
 pub(crate) mod registry;
 pub(crate) mod running;

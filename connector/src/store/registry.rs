@@ -27,7 +27,12 @@ pub(crate) trait Registered: EntityTrait<Column: ColumnTrait + Copy> {
 }
 
 macro_rules! registered {
-    ($table:ident, [$($sort:literal => $sort_column:ident),+], [$($filter:literal => $filter_column:ident),*]) => {
+    (
+        $table:ident,
+        [$($sort:literal => $sort_column:ident),+],
+        [$($filter:literal => $filter_column:ident),*]
+        $(, kept: [$($kept:ident),+])?
+    ) => {
         impl Registered for $table::Entity {
             const LISTING: Listing<$table::Column> = Listing {
                 sort: &[$(($sort, $table::Column::$sort_column)),+],
@@ -35,8 +40,12 @@ macro_rules! registered {
                 id: $table::Column::Id,
             };
             const CONTEXT: $table::Column = $table::Column::Context;
-            const KEPT: &'static [$table::Column] =
-                &[$table::Column::Context, $table::Column::Id, $table::Column::CreatedAt];
+            const KEPT: &'static [$table::Column] = &[
+                $table::Column::Context,
+                $table::Column::Id,
+                $table::Column::CreatedAt,
+                $($($table::Column::$kept),+)?
+            ];
             fn id(row: &$table::Model) -> &str {
                 &row.id
             }
@@ -91,7 +100,12 @@ registered!(
     ]
 );
 registered!(trusted_issuer, ["id" => Id, "createdAt" => CreatedAt], []);
-registered!(data_plane, ["id" => Id, "createdAt" => CreatedAt], ["dialect" => Dialect]);
+registered!(
+    data_plane,
+    ["id" => Id, "createdAt" => CreatedAt],
+    ["dialect" => Dialect],
+    kept: [Presence, PresenceSince, PresentUntil, Connection]
+);
 registered!(webhook, ["id" => Id, "createdAt" => CreatedAt], ["url" => Url]);
 
 /// One row.

@@ -1,4 +1,5 @@
-//! How far uses have been given out. What a unit of work gives is durable once the unit is; it is never taken back.
+//! How far uses have been given out. What a unit of work gives is durable once the unit is; it is taken back only when the data plane says
+//! that it has not spent it.
 
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait as _, IntoActiveModel, QueryFilter, QuerySelect};
@@ -47,4 +48,25 @@ pub(crate) async fn give(
         .exec(unit.db())
         .await?;
     Ok((counter, size))
+}
+
+/// Takes back what was given of a meter and not spent. `false`: so much was not given.
+pub(crate) async fn take_back(
+    unit: &Unit,
+    context: &str,
+    agreement: &str,
+    meter: &str,
+    size: i64,
+) -> StoreResult<bool> {
+    use usage_counter::{Column, Entity};
+    let changed = Entity::update_many()
+        .col_expr(Column::Given, Expr::col(Column::Given).sub(size))
+        .col_expr(Column::UpdatedAt, Expr::value(unit.now()))
+        .filter(Column::Context.eq(context))
+        .filter(Column::AgreementId.eq(agreement))
+        .filter(Column::Meter.eq(meter))
+        .filter(Column::Given.gte(size))
+        .exec(unit.db())
+        .await?;
+    Ok(size > 0 && changed.rows_affected == 1)
 }

@@ -15,7 +15,9 @@ use crate::store::{data_plane, registry};
 pub(super) enum Signalled {
     /// It took it, now or before.
     Done(Heard),
-    /// It could not be reached or has a passing fault.
+    /// No connection was made, so that it does not have it.
+    Unreached(ServiceError),
+    /// It did not answer or has a passing fault.
     Later(ServiceError),
     /// It refuses.
     Refused(ServiceError),
@@ -46,7 +48,8 @@ pub(super) async fn give_signal(app: &App, row: &Model, step: &FlowStep) -> Sign
         },
         Err(error) => {
             let text = format!("data plane `{}` cannot be reached: {error}", step.plane.id);
-            Signalled::Later(ServiceError::unavailable("data_plane_unreachable", text))
+            let why = ServiceError::unavailable("data_plane_unreachable", text);
+            if error.unreached { Signalled::Unreached(why) } else { Signalled::Later(why) }
         }
     }
 }

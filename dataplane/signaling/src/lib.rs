@@ -23,6 +23,7 @@ mod delivery;
 mod dialect;
 mod error;
 mod message;
+pub mod presence;
 mod profile;
 mod read;
 mod registration;
@@ -44,4 +45,4 @@ pub use message::{
 pub use profile::{Direction, HTTP_PULL, HTTP_PUSH, direction, format_of_profile, profile_of_format};
 pub use registration::{ControlPlaneRegistration, RegistrationMessage};
 pub use state::{DataFlowState, Illegal, Signal, next};
-pub use usage::{Holding, UsageGrant, UsageMeter, UsageRequest, block, usage_path};
+pub use usage::{Holding, UsageGrant, UsageMeter, UsageRequest, UsageReturn, block, usage_path};

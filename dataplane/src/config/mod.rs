@@ -67,6 +67,8 @@ pub struct Config {
     pub local: Listener,
     /// Token that local readers must send.
     pub local_token: Option<SecretString>,
+    /// How long a local read waits for the provider's new address.
+    pub wait_for_address: Duration,
     /// Signaling address of the control plane.
     pub control_plane_url: Url,
     /// How the control plane and we authenticate to each other.
@@ -326,6 +328,7 @@ fn read_all(reader: &mut Reader) -> Option<Config> {
         answer_within,
         local: local?,
         local_token,
+        wait_for_address: Duration::from_millis(reader.parsed("local.wait_for_address_ms", "a number of milliseconds")),
         control_plane_url: control_plane_url?,
         control_plane_authorization: control_plane_authorization?,
         token_rules,

@@ -81,6 +81,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("local.danger_plain_http", Some("false"), "As for `public`."),
     setting("local.token", None, "Bearer token that readers must send. Required outside loopback."),
     setting("local.token_file", None, "File with that token."),
+    setting(
+        "local.wait_for_address_ms",
+        Some("10000"),
+        "How long a read waits for the provider's new address while the data plane that had the flow is gone, where the provider moves flows; 0: not at all.",
+    ),
     setting("control_plane.url", None, "Signaling address of the control plane. Required."),
     setting(
         "control_plane.token",

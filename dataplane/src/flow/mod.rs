@@ -12,6 +12,7 @@ use dps_signaling::{DataAddress, DataFlowState, Delivery, Direction};
 use ngsi_ld_filter::{Filter, Writer};
 use policy_plan::{EnforcementPlan, Residual, Used};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 pub(crate) use record::{FlowRecord, moves};
 pub(crate) use run::{Connection, NoEntry, Run, Ticket};
@@ -30,6 +31,8 @@ use crate::usage::{Account, Limiter, Needs};
 pub(crate) const INTERFACE_PROPERTY: &str = "https://github.com/hansa-connector/hansa/ns/interface";
 /// The interface of an NGSI-LD broker; also a label of flows.
 pub(crate) const NGSI_LD: &str = "ngsi-ld";
+/// Property of a data address that says that the flow goes on at another one when its data plane is gone, which comes by a start.
+pub(crate) const MOVES_PROPERTY: &str = "https://github.com/hansa-connector/hansa/ns/moves";
 
 /// On which side of the transfer we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -132,6 +135,8 @@ pub(crate) struct Issued {
 pub(crate) struct Flow {
     pub(crate) terms: Terms,
     live: RwLock<Arc<Live>>,
+    /// Tells those who wait of each new situation.
+    changed: Notify,
     /// Signals for one flow are handled one after the other.
     pub(crate) gate: tokio::sync::Mutex<()>,
     /// What of its use the rules look at; `None` when the clock alone decides.
@@ -148,6 +153,8 @@ pub(crate) struct Flow {
     allowed_until_ms: AtomicI64,
     /// The partner wants its token without `Bearer`.
     pub(crate) raw_token: AtomicBool,
+    /// The control plane knows that we keep something of it that no other data plane has.
+    pub(crate) pinned: AtomicBool,
     /// Somebody is renewing the token of the partner's address.
     pub(crate) renewing: AtomicBool,
     /// The source, once it was opened.
@@ -170,11 +177,13 @@ impl Flow {
             account: OnceLock::new(),
             terms,
             live: RwLock::new(Arc::new(live)),
+            changed: Notify::new(),
             gate: tokio::sync::Mutex::new(()),
             allowed_from_ms: AtomicI64::new(i64::MAX),
             allowed_until_ms: AtomicI64::new(i64::MIN),
             raw_token: AtomicBool::new(false),
             bookmarks: Bookmarks::default(),
+            pinned: AtomicBool::new(false),
             renewing: AtomicBool::new(false),
             source: OnceLock::new(),
             filter: OnceLock::new(),
@@ -198,6 +207,20 @@ impl Flow {
             && !next.run.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, run))
         {
             run.cut();
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Waits for the first situation that `fits`, which may be the present one.
+    pub(crate) async fn situation(&self, fits: impl Fn(&Live) -> bool) -> Arc<Live> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let live = self.live();
+            if fits(&live) {
+                return live;
+            }
+            changed.await;
         }
     }
 
@@ -239,6 +262,11 @@ impl Flow {
     /// The partner's part of the public listener; `find` gives it at the first use.
     pub(crate) fn share(&self, find: impl FnOnce() -> Arc<Share>) -> &Share {
         self.share.get_or_init(find)
+    }
+
+    /// The account of its agreement, if it has been used.
+    pub(crate) fn used_account(&self) -> Option<&Arc<Account>> {
+        self.account.get()
     }
 
     /// Whether each piece of a body has to be paid for, or to wait for its turn.

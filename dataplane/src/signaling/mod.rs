@@ -3,6 +3,7 @@
 pub(crate) mod auth;
 pub(crate) mod callback;
 pub(crate) mod caller;
+pub(crate) mod presence;
 pub(crate) mod registration;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use dps_signaling::presence::SWAP;
 use dps_signaling::{
     ControlPlaneRegistration, Dialect, FlowRequest, ResumeMessage, Signal, StartedMessage, SuspendMessage,
     TerminateMessage, flow_id_given,
@@ -101,7 +103,10 @@ async fn signal_flow(plane: &Arc<Plane>, id: &str, signal: &str, payload: Payloa
             let message = ResumeMessage::decode(&body)?;
             plane.resume(id, message.message_id, message.data_address.as_ref()).await?
         }
-        "suspend" => plane.stop(id, Signal::Suspend, SuspendMessage::decode(&body)?.message_id).await?,
+        "suspend" => {
+            let swap = body.get(SWAP).and_then(Value::as_bool).unwrap_or_default();
+            plane.suspend(id, SuspendMessage::decode(&body)?.message_id, swap).await?
+        }
         "terminate" => plane.stop(id, Signal::Terminate, TerminateMessage::decode(&body)?.message_id).await?,
         "completed" => plane.stop(id, Signal::Completed, None).await?,
         "status" => return Err(wrong_method("GET")),

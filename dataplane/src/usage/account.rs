@@ -356,6 +356,13 @@ impl Account {
         self.changed.notify_waiters();
     }
 
+    /// Gives up everything that is granted and not spent.
+    pub(super) fn give_up(&self) -> Vec<(UsageMeter, u64)> {
+        let mut state = self.state();
+        let left = UsageMeter::ALL.map(|meter| (meter, state.held(meter).holding.give_up()));
+        left.into_iter().filter(|(_, units)| *units > 0).collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,13 +3,14 @@
 //! Where the agreement's rules look at how much was used, each request spends from a block that the control plane granted; an
 //! [`Account`] holds what is left of it for all flows of one agreement. A new block is asked for before the old one is
 //! spent, so that requests rarely wait, and by one question at a time. Nothing is spent that was not granted: while the control
-//! plane is away, what is held is used up, and then requests are refused.
+//! plane is away, what is held is used up, and then requests are refused. What is left when the program ends in order goes back.
 //!
 //! A flow without such rules has no account, and is judged as if this module did not exist.
 
 mod account;
 mod ask;
 mod body;
+mod give_back;
 mod limiter;
 mod needs;
 
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use account::Account;
 pub(crate) use body::{MeteredBody, metered_outgoing};
+pub(crate) use give_back::give_back;
 pub(crate) use limiter::{Limiter, too_busy, too_many_at_once};
 pub(crate) use needs::Needs;
 

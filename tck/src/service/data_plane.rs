@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -153,6 +154,14 @@ impl DataPlane {
     /// Ends it with SIGKILL. Its folder stays.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Asks it to stop, as an operator does, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not in time; the sentence shows the end of its log.
+    pub async fn stop(&mut self, patience: Duration) -> Result<()> {
+        self.process.stop(patience).await
     }
 
     /// Starts it again in the same folder and on the same ports, and waits until it listens.

@@ -237,7 +237,12 @@ mod tests {
 
     #[test]
     fn a_failed_connection_says_whose_turn_it_is() {
-        let error = |message: &str, forbidden| FetchError { retryable: false, forbidden, message: message.to_owned() };
+        let error = |message: &str, forbidden| FetchError {
+            retryable: false,
+            forbidden,
+            unreached: true,
+            message: message.to_owned(),
+        };
         let certificate = unreached("tls", "`h`", &error("invalid peer certificate: Expired", false));
         assert!(certificate.detail.contains("partners.ca_file"), "{}", certificate.detail);
         assert_eq!(certificate.act, Some(Side::Partner));

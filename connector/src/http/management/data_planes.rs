@@ -34,6 +34,10 @@ pub(super) struct DataPlaneView {
     /// How we authenticate to it: `shared` (the signaling token), `header` (its own), `oauth2` (client credentials), `exchange` (token
     /// exchange) or `none`.
     authorization: String,
+    /// Whether it is there, as it says itself: `present`, `leaving` (about to stop) or `absent`; null for one that does not say so.
+    presence: Option<String>,
+    /// Since when.
+    presence_since: Option<String>,
     /// When it was added.
     created_at: String,
     /// When it was last changed or registered itself.
@@ -53,6 +57,8 @@ impl Shown for data_plane::Entity {
             dialect: row.dialect,
             labels: stored(&row.labels)?,
             authorization: row.authorization,
+            presence: row.presence,
+            presence_since: row.presence_since.map(instant_text),
             created_at: instant_text(row.created_at),
             updated_at: instant_text(row.updated_at),
         })

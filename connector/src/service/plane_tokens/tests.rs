@@ -29,6 +29,10 @@ fn plane(credentials: &ClientCredentials) -> data_plane::Model {
         labels: "[]".to_owned(),
         authorization: OAUTH2.to_owned(),
         authorization_value: credentials.stored().unwrap(),
+        presence: None,
+        presence_since: None,
+        present_until: None,
+        connection: None,
         created_at: 0,
         updated_at: 0,
     }

@@ -160,6 +160,10 @@ impl Resource for data_plane::Entity {
             labels: text(&input.labels)?,
             authorization,
             authorization_value: value,
+            presence: before.and_then(|row| row.presence.clone()),
+            presence_since: before.and_then(|row| row.presence_since),
+            present_until: before.and_then(|row| row.present_until),
+            connection: before.and_then(|row| row.connection.clone()),
             created_at: stamp.now,
             updated_at: stamp.now,
         })

@@ -6,6 +6,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 use super::flow::RESTARTED;
+use super::row::is_push;
 use crate::service::ServiceResult;
 use crate::service::process::{event_data, role};
 use crate::store::transfer::Model;
@@ -22,12 +23,17 @@ pub(super) fn readable(row: &Model) -> bool {
         && row.flow_target.as_deref() != Some(RESTARTED)
 }
 
-/// The address, while the transfer is readable.
+/// Whether everything has arrived in our data plane's inbox, where it stays.
+fn received(row: &Model) -> bool {
+    role(row) == Role::Consumer && is_push(row) && row.settled.as_deref() == Some("COMPLETED")
+}
+
+/// The address, while there is something to read.
 ///
 /// # Errors
 /// When the database fails.
 pub(crate) async fn local_endpoint(db: &impl ConnectionTrait, row: &Model) -> ServiceResult<Option<String>> {
-    let Some(id) = row.data_plane_id.as_ref().filter(|_| readable(row)) else { return Ok(None) };
+    let Some(id) = row.data_plane_id.as_ref().filter(|_| readable(row) || received(row)) else { return Ok(None) };
     let plane = registry::find::<data_plane::Entity>(db, &row.context, id).await?;
     let labels: Vec<String> = plane.and_then(|plane| serde_json::from_str(&plane.labels).ok()).unwrap_or_default();
     let local = labels.iter().find_map(|label| label.strip_prefix("local="));

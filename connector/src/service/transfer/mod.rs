@@ -14,6 +14,8 @@ mod wish;
 
 pub(crate) use command::{Command, NewTransfer, command, next_commands, start};
 pub(crate) use delivery::needs_flow;
-pub(crate) use flow::{FlowStep, Heard, callback, fail_flow, flow_step, forget_target, rules, signalled};
+pub(crate) use flow::{
+    FlowStep, Heard, callback, fail_flow, flow_step, forget_target, may_move, pin, relocate, rules, signalled,
+};
 pub(crate) use local::local_endpoint;
 pub(crate) use receive::{Incoming, about, asking, receive, receive_request};

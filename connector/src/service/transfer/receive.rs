@@ -14,7 +14,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use super::command::recheck;
-use super::flow::aim;
+use super::flow::{aim, is_moving, readdress};
 use super::row::{forget_address, is_push};
 use crate::app::App;
 use crate::service::dataset::DatasetBody;
@@ -277,10 +277,13 @@ async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message:
         }
         Incoming::Start(start) => {
             settle(&mut row, received.state);
-            if let Some(address) = start.data_address {
-                row.data_address = Some(address.to_value().to_string());
+            let address = start.data_address.map(|address| address.to_value().to_string());
+            let another = address.is_some() && address != row.data_address;
+            row.data_address = address.or(row.data_address);
+            // When the provider's data plane has changed, ours has not heard of the suspension.
+            if !another || is_push(&row) || !readdress(&mut row, now) {
+                aim(&mut row, "STARTED", now);
             }
-            aim(&mut row, "STARTED", now);
         }
         Incoming::Completion => {
             settle(&mut row, received.state);
@@ -288,9 +291,12 @@ async fn take(app: &App, unit: &mut Unit, mut row: Model, from: Sender, message:
         }
         Incoming::Suspension(suspension) => {
             settle(&mut row, received.state);
-            forget_address(&mut row);
             row.termination = Some(json!({"code": suspension.code, "reason": suspension.reason}).to_string());
-            aim(&mut row, "SUSPENDED", now);
+            // The provider's data plane has changed, and a start with the new address follows: our readers wait for it.
+            if role(&row) == Role::Provider || is_push(&row) || !is_moving(&row) {
+                forget_address(&mut row);
+                aim(&mut row, "SUSPENDED", now);
+            }
         }
         Incoming::Termination(termination) => {
             settle(&mut row, received.state);

@@ -216,3 +216,45 @@ async fn a_refused_resumption_is_left_to_the_counter_party() {
     let row = now(&app).await;
     assert_eq!((row.state.as_str(), row.error), ("STARTED", None));
 }
+
+#[tokio::test]
+async fn a_consumer_keeps_its_flow_while_the_provider_moves_it() {
+    let (_folder, app) = crate::testing::app().await;
+    let participant = participant().await;
+    let mut row = transfer(&app, "consumer", "STARTED", None).await;
+    row.data_plane_id = Some("plane".into());
+    row.flow_state = Some("STARTED".into());
+    row.data_address = Some("{}".into());
+    app.store.write(|unit| Box::pin(async move { processes::update(unit, row).await })).await.unwrap();
+    let take = async |message, digest: &str| {
+        receive(
+            &app,
+            &participant,
+            "urn:uuid:ours",
+            Sender { pid: "urn:uuid:theirs".into(), key: digest.into(), used: None },
+            message,
+        )
+        .await
+    };
+    let now =
+        async || processes::find::<Model>(app.store.reads(), app.context(), "urn:uuid:ours").await.unwrap().unwrap();
+
+    let text = json!({
+        "@context": [dsp_protocol::context::DSP_CONTEXT], "@type": "TransferSuspensionMessage",
+        "providerPid": "urn:uuid:theirs", "consumerPid": "urn:uuid:ours", "code": "data_plane_moved", "reason": ["soon"],
+    });
+    take(Incoming::Suspension(TransferSuspensionMessage::parse(&text).unwrap()), "one").await.unwrap();
+    let row = now().await;
+    assert_eq!((row.settled.as_deref(), row.flow_target.as_deref()), (Some("SUSPENDED"), None));
+    assert!(row.data_address.is_some());
+
+    let text = json!({
+        "@context": [dsp_protocol::context::DSP_CONTEXT], "@type": "TransferStartMessage",
+        "providerPid": "urn:uuid:theirs", "consumerPid": "urn:uuid:ours",
+        "dataAddress": {"@type": "DataAddress", "endpointType": "https://w3id.org/idsa/v4.1/HTTP", "endpoint": "http://127.0.0.1:2"},
+    });
+    take(Incoming::Start(TransferStartMessage::parse(&text).unwrap()), "two").await.unwrap();
+    let row = now().await;
+    assert_eq!((row.settled.as_deref(), row.flow_target.as_deref()), (Some("STARTED"), Some("RESTARTED")));
+    assert!(row.data_address.unwrap().contains("127.0.0.1:2"));
+}

@@ -11,7 +11,7 @@ use identity::scope::Scopes;
 use serde_json::{Value, json};
 
 use super::delivery;
-use super::flow::{aim, complete};
+use super::flow::{aim, complete, go_on};
 use crate::app::App;
 use crate::service::process::{Process, StoredState, went_out};
 use crate::service::{ServiceError, ServiceResult, scopes};
@@ -103,8 +103,9 @@ impl Process for Model {
         }
     }
 
-    /// A data plane that had sent everything before the counter-party heard of the start.
+    /// A data plane that had sent everything before the counter-party heard of the start; the second message of a move.
     fn taken(&mut self, app: &App, now: i64) -> ServiceResult<()> {
+        go_on(app, self, now)?;
         if self.flow_state.as_deref() == Some("COMPLETED") {
             complete(app, self, now)?;
         }

@@ -52,6 +52,7 @@ macro_rules! battery {
 mod leasing;
 mod lists;
 mod once;
+mod planes;
 mod registered;
 mod terms;
 mod units;

@@ -25,6 +25,14 @@ pub struct Model {
     /// Header value when `authorization` is `header`; for `oauth2` JSON with the token endpoint, our secret there and the plane's keys; for
     /// `exchange` JSON with what is asked of the broker and expected of its tokens.
     pub authorization_value: String,
+    /// What it says of itself over the connection that it keeps: `present`, `leaving` or `absent`; `None` when it never kept one.
+    pub presence: Option<String>,
+    /// Since when, ms.
+    pub presence_since: Option<i64>,
+    /// Until when it counts as present without further word, ms.
+    pub present_until: Option<i64>,
+    /// The connection that said so last.
+    pub connection: Option<String>,
     /// When the row was made, ms.
     pub created_at: i64,
     /// When the row last changed, ms.

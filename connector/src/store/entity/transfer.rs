@@ -41,6 +41,10 @@ pub struct Model {
     pub data_plane_id: Option<String>,
     /// The data plane's own id of the flow.
     pub data_flow_id: Option<String>,
+    /// How often the flow was given to another data plane, because the one that had it was gone.
+    pub moves: i64,
+    /// The data plane keeps something of the flow that no other has, so that it stays there.
+    pub pinned: bool,
     /// State of the flow that the data plane last confirmed.
     pub flow_state: Option<String>,
     /// State that the flow shall reach.
@@ -102,6 +106,8 @@ impl Model {
             decision: "automatic".to_owned(),
             data_plane_id: None,
             data_flow_id: None,
+            moves: 0,
+            pinned: false,
             flow_state: None,
             flow_target: None,
             data_address: None,

@@ -82,6 +82,13 @@ impl Holding {
         self.blocks.push_back((grant.from, grant.to));
     }
 
+    /// Gives up everything that is left; how much that was.
+    pub fn give_up(&mut self) -> u64 {
+        let left = self.left();
+        self.blocks.clear();
+        left
+    }
+
     /// Throws away what came before this moment: a use that must be judged when it is granted cannot be kept.
     pub fn discard_before(&mut self, moment_ms: i64) {
         if self.received_ms < moment_ms {

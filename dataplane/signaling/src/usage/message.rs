@@ -76,13 +76,7 @@ impl UsageRequest {
     /// [`SignalError`] naming the member that is missing or has the wrong form; `wanted` is at least 1.
     pub fn decode(value: &Value) -> Result<Self, SignalError> {
         let map = read::object(value)?;
-        let name = read::required(map, &["meter"])?;
-        let meter = UsageMeter::parse(&name).ok_or_else(|| {
-            SignalError::new(
-                "bad_value",
-                format!("member `meter` is `{name}`, which is none of count, meteredTime, volume"),
-            )
-        })?;
+        let meter = meter(map)?;
         let wanted = number(map, "wanted")?;
         if wanted == 0 {
             return Err(SignalError::new("bad_value", "member `wanted` must be at least 1"));
@@ -128,6 +122,45 @@ impl UsageGrant {
         }
         Ok(Self { from, to, first_use_ms: moment(map, "firstUse")?, last_use_ms: moment(map, "lastUse")? })
     }
+}
+
+/// A data plane that stops gives back what it has not spent: `POST {control plane}/transfers/{process id}/usage/return`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageReturn {
+    /// Names the return, so that it counts once however often it is said.
+    pub id: String,
+    /// What comes back.
+    pub meter: UsageMeter,
+    /// How much.
+    pub units: u64,
+}
+
+impl UsageReturn {
+    /// Writes the message.
+    pub fn encode(&self) -> Value {
+        json!({"id": self.id, "meter": self.meter.as_wire(), "units": self.units})
+    }
+
+    /// Reads the message.
+    ///
+    /// # Errors
+    /// [`SignalError`] naming the member that is missing or has the wrong form; `units` is at least 1.
+    pub fn decode(value: &Value) -> Result<Self, SignalError> {
+        let map = read::object(value)?;
+        let units = number(map, "units")?;
+        if units == 0 {
+            return Err(SignalError::new("bad_value", "member `units` must be at least 1"));
+        }
+        Ok(Self { id: read::required(map, &["id"])?, meter: meter(map)?, units })
+    }
+}
+
+fn meter(map: &Map<String, Value>) -> Result<UsageMeter, SignalError> {
+    let name = read::required(map, &["meter"])?;
+    UsageMeter::parse(&name).ok_or_else(|| {
+        let text = format!("member `meter` is `{name}`, which is none of count, meteredTime, volume");
+        SignalError::new("bad_value", text)
+    })
 }
 
 /// The path of the question below the control plane's signaling address, the process id percent-encoded.

@@ -11,4 +11,4 @@ mod message;
 
 pub use granting::block;
 pub use holding::Holding;
-pub use message::{UsageGrant, UsageMeter, UsageRequest, usage_path};
+pub use message::{UsageGrant, UsageMeter, UsageRequest, UsageReturn, usage_path};

@@ -27,6 +27,7 @@ use crate::clock::now_ms;
 use crate::flow::{Flow, FlowTable};
 use crate::plane::Plane;
 use crate::problem::{Fault, Problem};
+use crate::signaling;
 use crate::store::{Change, Kind, Store, StoreError};
 use crate::token::{self, TokenHash};
 
@@ -239,6 +240,13 @@ impl Provider {
         self.inner().offers.get(flow).map_or(0, HashMap::len)
     }
 
+    /// Whether anything is kept for the flow that no other data plane has.
+    pub(crate) fn has_any(&self, flow: &str) -> bool {
+        let inner = self.inner();
+        let waiting = |line: &Arc<Line>| !line.queue().sequences().is_empty();
+        inner.lines.get(flow).is_some_and(waiting) || inner.offers.values().any(|offer| offer.record.flow == flow)
+    }
+
     /// Has a subscription removed again that ended while the broker was making it.
     fn settle(&self, plane: &Plane, offer: &Offer) {
         let known = self.offer(&offer.record.flow, &offer.record.id);
@@ -272,6 +280,8 @@ async fn put(
         let detail = format!("there are {most} subscriptions of this transfer already");
         return Err(Problem::new(StatusCode::FORBIDDEN, "too_many_subscriptions", Fault::Caller, detail));
     }
+    // Before anything is promised: a flow with subscriptions is not given to another data plane.
+    signaling::presence::pin(plane, flow).await?;
     let (secret, _) = token::mint().map_err(|error| Problem::internal(&error))?;
     let broker_id = format!("urn:ngsi-ld:Subscription:{}", uuid::Uuid::new_v4());
     let record = Record { flow: flow.terms.id.clone(), id, body, link, broker_id, secret };

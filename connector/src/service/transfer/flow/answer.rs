@@ -41,6 +41,11 @@ pub(crate) async fn signalled(
         Heard::State(status) => (Some(status), false),
     };
     change(app, id, move |_, row, now| {
+        let first = matches!(signal, Signal::Prepare | Signal::Start);
+        if row.data_plane_id.as_ref().map_or(!first, |carrier| *carrier != plane) {
+            // The flow has gone to another plane meanwhile; this one hears of it when it comes back.
+            return Ok(false);
+        }
         row.data_plane_id.get_or_insert(plane);
         let state = match (&status, signal) {
             (Some(status), _) => status.state,
@@ -118,12 +123,17 @@ fn complete_address(address: &Value) -> Value {
     DataAddress::parse(address).map_or_else(|_| address.clone(), |address| address.to_value())
 }
 
-/// The data plane cannot do what the transfer needs: we end the transfer and tell the counter-party.
+/// The data plane cannot do what the transfer needs: we end the transfer and tell the counter-party. `before` is the row that it was
+/// asked by; a flow that has gone to another plane meanwhile is not its concern.
 ///
 /// # Errors
 /// When the row cannot be saved.
-pub(crate) async fn fail_flow(app: &Arc<App>, id: &str, why: ServiceError) -> ServiceResult<()> {
-    change(app, id, move |app, row, now| {
+pub(crate) async fn fail_flow(app: &Arc<App>, before: &Model, why: ServiceError) -> ServiceResult<()> {
+    let moves = before.moves;
+    change(app, &before.id, move |app, row, now| {
+        if row.moves != moves {
+            return Ok(false);
+        }
         row.flow_target = None;
         let ending = row.owed.as_deref() == Some(TransferMessage::Termination.as_str());
         let over = matches!(row.settled.as_deref(), Some("COMPLETED" | "TERMINATED"));

@@ -4,6 +4,7 @@
 mod answer;
 mod callback;
 mod plan;
+mod relocate;
 mod step;
 mod target;
 #[cfg(test)]
@@ -13,5 +14,7 @@ pub(crate) use answer::{Heard, fail_flow, forget_target, signalled};
 pub(crate) use callback::callback;
 pub(super) use callback::complete;
 pub(crate) use plan::rules;
+pub(super) use relocate::{go_on, is_moving};
+pub(crate) use relocate::{may_move, pin, relocate};
 pub(crate) use step::{FlowStep, flow_step};
-pub(super) use target::{RESTARTED, aim};
+pub(super) use target::{RESTARTED, aim, readdress};

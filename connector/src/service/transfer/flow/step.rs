@@ -8,8 +8,9 @@ use super::super::renewal::can_be_verified;
 use super::super::row::is_push;
 use super::super::wish;
 use super::plan::plan;
-use super::target::next_signal;
+use super::target::{RESTARTED, next_signal};
 use crate::app::App;
+use crate::service::data_plane::candidates;
 use crate::service::process::role;
 use crate::service::{ServiceError, ServiceResult};
 use crate::store::transfer::Model;
@@ -29,14 +30,14 @@ pub(crate) struct FlowStep {
     pub body: Value,
 }
 
-/// Builds the next signal of the row.
+/// Builds the next signal of the row. A new flow is not begun at one of the planes `passed`.
 ///
 /// # Errors
 /// `no_data_plane` when none serves the format, or what reading the database brought.
-pub(crate) async fn flow_step(app: &App, row: &Model) -> ServiceResult<Option<FlowStep>> {
+pub(crate) async fn flow_step(app: &App, row: &Model, passed: &[String]) -> ServiceResult<Option<FlowStep>> {
     let Some(signal) = next_signal(row) else { return Ok(None) };
     let profile = profile_of_format(&row.format).map_or_else(|| row.format.clone(), str::to_owned);
-    let plane = choose_plane(app, row, &profile).await?;
+    let plane = choose_plane(app, row, &profile, passed).await?;
     let dialect = Dialect::parse(&plane.dialect).unwrap_or(Dialect::Rc3);
     let id = row.data_flow_id.as_deref().unwrap_or_default();
     let flow_id = dps_signaling::flow_path_id(dialect, &row.id, id).to_owned();
@@ -70,7 +71,16 @@ pub(crate) async fn flow_step(app: &App, row: &Model) -> ServiceResult<Option<Fl
         }
         Signal::Suspend => {
             let reason = termination_text(row);
-            dps_signaling::SuspendMessage { message_id: Some(message_id), reason }.encode(dialect)
+            let mut body = dps_signaling::SuspendMessage { message_id: Some(message_id), reason }.encode(dialect);
+            // A data plane of ours lets what is under way come to its end, and new readers wait for the resumption.
+            let swap = row.flow_target.as_deref() == Some(RESTARTED) && role(row) == Role::Consumer && !is_push(row);
+            if swap
+                && plane.presence.is_some()
+                && let Some(members) = body.as_object_mut()
+            {
+                members.insert(dps_signaling::presence::SWAP.to_owned(), Value::from(true));
+            }
+            body
         }
         _ => {
             let reason = termination_text(row);
@@ -93,9 +103,11 @@ fn metadata(app: &App, row: &Model, plan: &policy_plan::EnforcementPlan) -> Serv
 }
 
 /// The same for every attempt at one signal, also after a restart: a plane whose answer was lost knows it again and gives
-/// its answer once more. A flow is begun once; the other signals can come again later, and then in another step.
+/// its answer once more. A flow is begun once at each plane that it comes to; the other signals can come again later, and then in another
+/// step.
 fn message_id(row: &Model, signal: Signal) -> String {
     match signal {
+        Signal::Start if row.moves > 0 => format!("{}:{}:{}", row.id, signal.as_str(), row.moves),
         Signal::Prepare | Signal::Start => format!("{}:{}", row.id, signal.as_str()),
         _ => format!("{}:{}:{}", row.id, signal.as_str(), row.owed_since),
     }
@@ -107,30 +119,17 @@ fn termination_text(row: &Model) -> Option<String> {
     Some(crate::service::reason::reason_text(first))
 }
 
-/// The plane that already has the flow, or one of those that serve the profile: by the transfer's id, so that flows spread over
-/// them, and one whose first signal got no answer comes back to the same.
-async fn choose_plane(app: &App, row: &Model, profile: &str) -> ServiceResult<data_plane::Model> {
+/// The plane that already has the flow, or the first of those that serve the profile and are not among `passed`.
+async fn choose_plane(app: &App, row: &Model, profile: &str, passed: &[String]) -> ServiceResult<data_plane::Model> {
     if let Some(id) = &row.data_plane_id {
         let found = registry::find::<data_plane::Entity>(app.store.reads(), app.context(), id).await?;
         return found.ok_or_else(|| {
             ServiceError::unavailable("data_plane_gone", format!("data plane `{id}` is not registered"))
         });
     }
-    let planes = registry::all::<data_plane::Entity>(&app.store, app.context()).await?;
-    let serves = |plane: &data_plane::Model| {
-        let profiles: Vec<String> = serde_json::from_str(&plane.profiles).unwrap_or_default();
-        profiles.iter().any(|name| *name == profile || *name == row.format)
-    };
-    let mut serving: Vec<_> =
-        planes.into_iter().filter(|plane| serves(plane) && wish::can_deliver(plane, row)).collect();
-    serving.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-    let place = spread(&row.id).checked_rem(serving.len()).unwrap_or(0);
-    serving.into_iter().nth(place).ok_or_else(|| {
+    let candidates = candidates(app, &row.id, [profile, &row.format]).await?;
+    let mut fitting = candidates.into_iter().filter(|plane| wish::can_deliver(plane, row));
+    fitting.find(|plane| !passed.contains(&plane.id)).ok_or_else(|| {
         ServiceError::unavailable("no_data_plane", format!("no data plane is registered for format `{}`", row.format))
     })
-}
-
-/// A number that stays the same for an id and is anything for another one.
-fn spread(id: &str) -> usize {
-    id.bytes().fold(0, |number: usize, byte| number.wrapping_mul(31).wrapping_add(usize::from(byte)))
 }

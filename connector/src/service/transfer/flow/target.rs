@@ -36,6 +36,17 @@ pub(in crate::service::transfer) fn aim(row: &mut Model, target: &str, now: i64)
     due(row, now);
 }
 
+/// A flow that runs, and of which nothing else is wanted, has an address that is dead by now: it pauses for a moment and goes on with the
+/// new one. `false`: it is not so.
+pub(in crate::service::transfer) fn readdress(row: &mut Model, now: i64) -> bool {
+    let runs = row.flow_target.is_none() && row.flow_state.as_deref() == Some("STARTED");
+    if runs {
+        row.flow_target = Some(RESTARTED.to_owned());
+        due(row, now);
+    }
+    runs
+}
+
 /// The next signal on the way from the confirmed state of the flow to the wanted one; `None` when the flow is there, or
 /// has to wait for an asynchronous data plane.
 pub(super) fn next_signal(row: &Model) -> Option<Signal> {

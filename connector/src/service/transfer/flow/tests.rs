@@ -86,6 +86,10 @@ async fn an_event_tells_where_the_data_can_be_read() {
         labels: r#"["local=http://127.0.0.1:8292/"]"#.to_owned(),
         authorization: "shared".to_owned(),
         authorization_value: String::new(),
+        presence: None,
+        presence_since: None,
+        present_until: None,
+        connection: None,
         created_at: 0,
         updated_at: 0,
     };
