@@ -116,7 +116,6 @@ impl Problem {
     }
 
     /// The stable code.
-    #[cfg(test)]
     pub fn code(&self) -> &'static str {
         self.0.code
     }

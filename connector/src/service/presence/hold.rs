@@ -44,12 +44,9 @@ pub(crate) async fn hold(
     stop: CancellationToken,
 ) {
     let connection = Uuid::new_v4().to_string();
-    match greet(&app, &id, &connection, &mut payload, &answer).await {
-        Ok(()) => {}
-        Err(error) => {
-            tracing::info!(data_plane = id, %error, "a data plane has not come");
-            return;
-        }
+    if let Err(error) = greet(&app, &id, &connection, &mut payload, &answer).await {
+        tracing::info!(data_plane = id, %error, "a data plane has not come");
+        return;
     }
     tracing::info!(data_plane = id, "a data plane is present");
     let over = stay(&app, &id, &connection, &mut payload, &answer, &stop).await;

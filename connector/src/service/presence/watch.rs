@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn pauses() {
-        let look = |gone, next_at| Look { gone, next_at };
         const NOW: i64 = 1_000_000;
+        let look = |gone, next_at| Look { gone, next_at };
         for (found, looks, started_at, expected_ms) in [
             (look(false, None), 0, 0, 60_000),
             (look(false, Some(NOW + 20_000)), 0, 0, 20_001),
