@@ -244,7 +244,7 @@ impl Provider {
     pub(crate) fn has_any(&self, flow: &str) -> bool {
         let inner = self.inner();
         let waiting = |line: &Arc<Line>| !line.queue().sequences().is_empty();
-        inner.lines.get(flow).is_some_and(waiting) || inner.offers.values().any(|offer| offer.record.flow == flow)
+        inner.lines.get(flow).is_some_and(waiting) || inner.offers.get(flow).is_some_and(|offers| !offers.is_empty())
     }
 
     /// Has a subscription removed again that ended while the broker was making it.
