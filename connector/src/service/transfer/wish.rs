@@ -67,6 +67,10 @@ mod tests {
             labels: labels.to_string(),
             authorization: "shared".to_owned(),
             authorization_value: String::new(),
+            presence: None,
+            presence_since: None,
+            present_until: None,
+            connection: None,
             created_at: 0,
             updated_at: 0,
         };
