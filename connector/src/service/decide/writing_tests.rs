@@ -38,7 +38,7 @@ async fn writing_is_permitted_by_name_and_together_with_use() {
         (both(&count(5), &count(2)), Ok(())),
         (
             json!({"permission": [{"action": "use"}, {"action": "odrl:modify"}], "prohibition": [{"action": "odrl:append"}]}),
-            Err("append"),
+            Err("prohibition x0"),
         ),
     ] {
         let used = Used { count: Some(2), ..Used::default() };
